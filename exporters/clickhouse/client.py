@@ -1,0 +1,234 @@
+"""A ledger URL → an open ClickHouse, on a server or embedded.
+
+    clickhouse://[user[:password]@]host[:port]/[database]     HTTP, port 8123
+    clickhouses://…                                           HTTPS, port 8443
+    chdb:///absolute/path                                     embedded, one process per path
+
+The database is `llmcost` unless the URL names one. User and password that the URL leaves out come from CLICKHOUSE_USER
+and CLICKHOUSE_PASSWORD. Neither ever shows in an exception, a log line or a repr.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+from otel_llmcost.errors import ConfigError, MissingExtraError, RetryableError
+from otel_llmcost.exporters.clickhouse.failures import translated
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+DEFAULT_DATABASE: Final = "llmcost"
+DEFAULT_PORTS: Final = {"clickhouse": 8123, "clickhouses": 8443}
+CONNECT_TIMEOUT_S: Final = 5
+ANSWER_TIMEOUT_S: Final = 60
+
+_DATABASE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_HOLDER: Final = re.compile(r"^PID: (\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerUrl:
+    """A checked ledger URL. `path` is set for an embedded engine, `host` and `port` for a server."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    database: str = DEFAULT_DATABASE
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def address(self) -> str:
+        """Where it is, for messages: no credentials."""
+        return self.path or f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str, environ: Mapping[str, str]) -> Self:
+        """Read a URL, and from `environ` the credentials that it leaves out.
+
+        Raises:
+            ConfigError: the URL is none of the three forms; the text does not repeat it, for it may hold a password.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ConfigError("ledger: not a URL; write special characters of a password as %XX") from None
+        if parts.query or parts.fragment:
+            raise ConfigError("ledger: takes no ?options; write ? and # in a password as %3F and %23")
+        if parts.scheme == "chdb":
+            return cls._embedded(parts.netloc, unquote(parts.path))
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+            raise ConfigError("ledger: must be clickhouse://host, clickhouses://host or chdb:///absolute/path")
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=port or DEFAULT_PORTS[parts.scheme],
+            database=_checked_database(unquote(parts.path.strip("/")) or DEFAULT_DATABASE),
+            user=unquote(parts.username or "") or environ.get("CLICKHOUSE_USER", "") or "default",
+            password=unquote(parts.password or "") or environ.get("CLICKHOUSE_PASSWORD", ""),
+        )
+
+    @classmethod
+    def _embedded(cls, netloc: str, path: str) -> Self:
+        if netloc or not path.strip("/"):
+            raise ConfigError("ledger: chdb needs the absolute path of a directory: chdb:///var/lib/llmcost")
+        return cls(scheme="chdb", path=path)
+
+
+def _checked_database(name: str) -> str:
+    if not _DATABASE_NAME.fullmatch(name):
+        raise ConfigError("ledger: the database's name may have letters, digits, '_', '-' and '.' only")
+    return name
+
+
+def require_packages(url: LedgerUrl) -> None:
+    """Say at start-up, before a line is lost, that a package is missing.
+
+    Raises:
+        MissingExtraError: with the extra that brings it.
+    """
+    if url.path and find_spec("chdb") is None:
+        raise MissingExtraError("an embedded ledger (chdb://)", "local")
+    if find_spec("clickhouse_connect") is None:
+        raise MissingExtraError("a ClickHouse ledger", "clickhouse")
+
+
+class Rows(NamedTuple):
+    """What a query answered."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Ledger:
+    """An open ledger: statements in, rows out. Close it, or use it as a context manager."""
+
+    def __init__(self, url: LedgerUrl, client: "Client") -> None:
+        self.url = url
+        self.client = client
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = True, environ: Mapping[str, str] = os.environ) -> Self:
+        """Connect. A read-only ledger refuses every statement that would write.
+
+        Raises:
+            ConfigError: the URL is wrong.
+            MissingExtraError: a package is missing.
+            DeliveryError: the ledger cannot be reached, or refused.
+        """
+        return cls.connect(LedgerUrl.parse(url, environ), read_only=read_only)
+
+    @classmethod
+    def connect(cls, url: LedgerUrl, *, read_only: bool) -> Self:
+        """Like `open`, for a URL that is parsed already."""
+        require_packages(url)
+        with translated(url.address):
+            ledger = cls(url, _embedded_client(url) if url.path else _server_client(url))
+            if read_only:
+                ledger._refuse_writes()
+        return ledger
+
+    def _refuse_writes(self) -> None:
+        # 2: reading, and settings of one's own, which the client library sends along. A user whom the server holds
+        # read-only already may not set it.
+        setting = self.client.server_settings.get("readonly")
+        if setting is None or setting.value == "0":
+            self.client.set_client_setting("readonly", "2")
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """Rows of a query; `{name:Type}` in it stands for the value of that parameter.
+
+        Tables without a database are those of the ledger.
+
+        Raises:
+            DeliveryError: with the server's own words.
+        """
+        with translated(self.url.address, with_text=True):
+            self.client.database = self.url.database
+            result = self.client.query(sql, parameters=dict(parameters or {}))
+            return Rows(tuple(result.column_names), [tuple(row) for row in result.result_rows])
+
+    def execute(self, statement: str) -> None:
+        """Run a statement without rows; `{database}` in it stands for the ledger's database.
+
+        Raises:
+            DeliveryError: with the server's own words.
+        """
+        with translated(self.url.address, with_text=True):
+            self.client.command(statement.replace("{database}", f"`{self.url.database}`"), use_database=False)
+
+    def close(self) -> None:
+        """Release the connection. Safe to call twice."""
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _server_client(url: LedgerUrl) -> "Client":
+    from clickhouse_connect import get_client
+
+    return get_client(
+        host=url.host,
+        port=url.port,
+        interface="https" if url.scheme == "clickhouses" else "http",
+        username=url.user,
+        password=url.password,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        send_receive_timeout=ANSWER_TIMEOUT_S,
+        autogenerate_session_id=False,  # a session would lock out a second statement at the same time
+        dedicated_pool=True,
+        client_name="otel-llmcost",
+    )
+
+
+def _embedded_client(url: LedgerUrl) -> "Client":
+    from clickhouse_connect import get_client
+    from clickhouse_connect.driver.exceptions import ProgrammingError
+
+    try:
+        return get_client(interface="chdb", path=url.path)
+    except ProgrammingError as error:
+        raise RetryableError(_why_not_embedded(url.path, str(error))) from None
+
+
+def _why_not_embedded(path: str, text: str) -> str:
+    """The engine says only that it could not start; the lock on its status file tells who has it."""
+    if "already initialized with path" in text:
+        return f"{path}: this process has an embedded ledger open at another path; close that one first"
+    holder = _lock_holder(Path(path) / "status")
+    if holder:
+        return (
+            f"{path}: in use by process {holder}, and an embedded ledger serves one process at a time; "
+            "end that process, or use a ClickHouse server (clickhouse://host) to share a ledger"
+        )
+    return f"{path}: the embedded ledger cannot start; is the directory writable, and is there space on the disk?"
+
+
+def _lock_holder(status_file: Path) -> str:
+    """The id of the process that holds an engine's status file, '?' where it does not say, '' where nobody does."""
+    try:
+        with status_file.open(encoding="utf-8", errors="replace") as status:
+            try:
+                fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found = _HOLDER.search(status.read(4096))
+                return found[1] if found else "?"
+    except OSError:
+        return ""
+    return ""

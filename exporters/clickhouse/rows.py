@@ -1,0 +1,210 @@
+"""`LLMCall` → columns of the table `call_versions`.
+
+One table of (name, kind, getter) is all the writer knows of the schema; a test holds it against the engine's own
+description. Any call makes a valid row: a value that its column cannot hold is replaced, and `usage_flags` of the line
+says so. Otherwise one hostile span would keep a whole batch out of the ledger.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from otel_llmcost.call import Amounts, Cost, LLMCall, Status
+from otel_llmcost.errors import PermanentError
+from otel_llmcost.identity import version
+from otel_llmcost.money import MAX_USD, round_usd
+
+Getter = Callable[[LLMCall], Any]
+
+TAG_COLUMNS: Final = ("team", "feature", "customer")
+NANOSECONDS_PER_MS: Final = 1_000_000
+
+_NOT_PRICED: Final = Cost(Status.UNPRICED, reason="no pricing step")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a column holds: `fits` judges a whole column, fast; `fit` makes a value one that the column can hold."""
+
+    fits: Callable[[list[Any]], bool]
+    fit: Callable[[Any], Any]
+
+
+def _unsigned(bits: int) -> Kind:
+    top = (1 << bits) - 1
+    return Kind(lambda column: min(column) >= 0 and max(column) <= top, lambda value: min(max(value, 0), top))
+
+
+def _optional(kind: Kind) -> Kind:
+    def fits(column: list[Any]) -> bool:
+        known = [value for value in column if value is not None]
+        return not known or kind.fits(known)
+
+    return Kind(fits, lambda value: None if value is None else kind.fit(value))
+
+
+def _id(size: int) -> Kind:
+    return Kind(
+        lambda column: {len(value) for value in column} <= {0, size},
+        lambda value: value if len(value) == size else b"",
+    )
+
+
+def _is_storable(amount: Decimal) -> bool:
+    return amount.is_finite() and abs(amount) < MAX_USD
+
+
+def _encodable(text: str) -> str:
+    """`text` with what UTF-8 cannot say (half of a surrogate pair, as JSON may hold) as `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _joins(texts: list[str]) -> bool:
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _words(mapping: Mapping[str, Any]) -> list[str]:
+    return [word for pair in mapping.items() for word in pair if isinstance(word, str)]
+
+
+ANY: Final = Kind(lambda _: True, lambda value: value)
+UINT16: Final = _unsigned(16)
+UINT32: Final = _unsigned(32)
+UINT64: Final = _unsigned(64)
+TIME: Final = _unsigned(63)
+TEXT: Final = Kind(_joins, _encodable)
+TEXTS: Final = Kind(
+    lambda column: _joins([text for texts in column for text in texts]),
+    lambda texts: [_encodable(text) for text in texts],
+)
+TEXT_MAP: Final = Kind(
+    lambda column: _joins([word for mapping in column for word in _words(mapping)]),
+    lambda mapping: {_encodable(key): _encodable(value) for key, value in mapping.items()},
+)
+COUNT_MAP: Final = Kind(
+    lambda column: UINT64.fits([0, *(count for mapping in column for count in mapping.values())]),
+    lambda mapping: {key: UINT64.fit(count) for key, count in mapping.items()},
+)
+# A saturated amount would be a wrong amount; NULL says that it is not known.
+MONEY: Final = _optional(Kind(lambda column: all(map(_is_storable, column)), lambda v: v if _is_storable(v) else None))
+
+
+def _cost(call: LLMCall) -> Cost:
+    return call.cost or _NOT_PRICED
+
+
+def _part(name: str) -> Getter:
+    def get(call: LLMCall) -> Decimal | None:
+        amounts = _cost(call).effective
+        return None if amounts is None else getattr(amounts, name)
+
+    return get
+
+
+def _total(amounts: Amounts | None) -> Decimal | None:
+    return None if amounts is None else amounts.total_usd
+
+
+def _cache_savings(call: LLMCall) -> Decimal | None:
+    cost = _cost(call)
+    return None if cost.effective is None else cost.cache_savings_usd
+
+
+def _reported(call: LLMCall) -> Decimal | None:
+    reported = _cost(call).reported_usd
+    reported = call.reported_usd if reported is None else reported
+    return round_usd(reported) if reported is not None and _is_storable(reported) else reported
+
+
+def _other_tags(call: LLMCall) -> dict[str, str]:
+    return {name: value for name, value in call.tags.items() if name not in TAG_COLUMNS}
+
+
+COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
+    "call_id": (ANY, lambda call: call.call_id),  # checked apart: no other id can stand in for it
+    "version": (UINT64, version),
+    "ts": (TIME, lambda call: call.start_ns),
+    "trace_id": (_id(16), lambda call: call.trace_id),
+    "span_id": (_id(8), lambda call: call.span_id),
+    "parent_span_id": (_id(8), lambda call: call.parent_span_id),
+    "source": (TEXT, lambda call: call.source),
+    "emitter": (TEXT, lambda call: call.emitter),
+    "service": (TEXT, lambda call: call.service),
+    "environment": (TEXT, lambda call: call.environment),
+    "provider": (TEXT, lambda call: call.provider),
+    "host": (TEXT, lambda call: call.host),
+    "model": (TEXT, lambda call: call.model),
+    "requested_model": (TEXT, lambda call: call.requested_model),
+    "operation": (TEXT, lambda call: call.operation),
+    "response_id": (TEXT, lambda call: call.response_id),
+    "streaming": (ANY, lambda call: int(call.streaming)),
+    "outcome": (TEXT, lambda call: call.outcome),
+    "http_status": (_optional(UINT16), lambda call: call.http_status),
+    "error_type": (TEXT, lambda call: call.error_type),
+    "finish_reason": (TEXT, lambda call: call.finish_reason),
+    "attempt": (UINT16, lambda call: call.attempt),
+    "service_tier": (TEXT, lambda call: call.service_tier),
+    "price_context": (TEXT_MAP, lambda call: dict(call.price_context)),
+    "team": (TEXT, lambda call: call.tags.get("team", "")),
+    "feature": (TEXT, lambda call: call.tags.get("feature", "")),
+    "customer": (TEXT, lambda call: call.tags.get("customer", "")),
+    "user": (TEXT, lambda call: call.user),
+    "agent": (TEXT, lambda call: call.agent),
+    "workflow": (TEXT, lambda call: call.workflow),
+    "session": (TEXT, lambda call: call.session),
+    "run": (TEXT, lambda call: call.run),
+    "tags": (TEXT_MAP, _other_tags),
+    "usage_known": (ANY, lambda call: int(call.usage.known)),
+    "usage_rule": (TEXT, lambda call: call.usage.rule),
+    "usage_flags": (TEXTS, lambda call: list(call.usage.flags)),
+    "buckets": (COUNT_MAP, lambda call: dict(call.usage.buckets)),
+    "input_tokens": (UINT64, lambda call: call.usage.input_tokens),
+    "cache_read_tokens": (UINT64, lambda call: call.usage.cache_read_tokens),
+    "cache_write_tokens": (UINT64, lambda call: call.usage.cache_write_tokens),
+    "output_tokens": (UINT64, lambda call: call.usage.output_tokens),
+    "reasoning_tokens": (UINT64, lambda call: call.usage.reasoning_tokens),
+    "duration_ms": (UINT32, lambda call: call.duration_ns // NANOSECONDS_PER_MS),
+    "ttft_ms": (_optional(UINT32), lambda call: None if call.ttft_ns is None else call.ttft_ns // NANOSECONDS_PER_MS),
+    "cost_usd": (MONEY, lambda call: _total(_cost(call).effective)),
+    "list_cost_usd": (MONEY, lambda call: _total(_cost(call).list)),
+    "input_cost_usd": (MONEY, _part("input_usd")),
+    "output_cost_usd": (MONEY, _part("output_usd")),
+    "cache_read_cost_usd": (MONEY, _part("cache_read_usd")),
+    "cache_write_cost_usd": (MONEY, _part("cache_write_usd")),
+    "other_cost_usd": (MONEY, _part("other_usd")),
+    "cache_savings_usd": (MONEY, _cache_savings),
+    "reported_cost_usd": (MONEY, _reported),
+    "status": (TEXT, lambda call: _cost(call).status),
+    "reason": (TEXT, lambda call: _cost(call).reason),
+    "price_id": (TEXT, lambda call: _cost(call).price_id),
+    "price_book": (TEXT, lambda call: _cost(call).price_book),
+}
+
+
+def columns(calls: Sequence[LLMCall]) -> dict[str, list[Any]]:
+    """Values of every column of `call_versions` that the writer fills, in the order of `calls`.
+
+    Raises:
+        PermanentError: a call has no 16-byte id, so no line can stand for it.
+    """
+    if any(len(call.call_id) != 16 for call in calls):
+        raise PermanentError("a call without a 16-byte call_id cannot be a bill line")
+    filled = {name: [get(call) for call in calls] for name, (_, get) in COLUMNS.items()}
+    for name, (kind, _) in COLUMNS.items():
+        if calls and not kind.fits(filled[name]):
+            _fit(filled, name, kind)
+    return filled
+
+
+def _fit(filled: dict[str, list[Any]], name: str, kind: Kind) -> None:
+    """Replace what does not fit and flag the line; the flag names the column, never the value."""
+    for row, value in enumerate(filled[name]):
+        fitting = kind.fit(value)
+        if fitting != value:
+            filled[name][row] = fitting
+            filled["usage_flags"][row] = [*filled["usage_flags"][row], f"{name}: value does not fit the column"]

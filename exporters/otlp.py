@@ -1,0 +1,47 @@
+"""`otlp://` and `otlps://` ledgers: GenAI spans are forwarded as they are to an OTLP receiver that keeps the ledger.
+
+Every GenAI span goes, sampled or not; the receiver prices and attributes them.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_llmcost.errors import MissingExtraError, RetryableError
+
+
+class OtlpForwarder:
+    """Sends spans over OTLP/gRPC; connects on the first write, so that an application starts without the receiver."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._endpoint = f"{parts.hostname}:{parts.port or 4317}"
+        self._secure = parts.scheme == "otlps"
+        self._exporter: SpanExporter | None = None
+
+    def write(self, spans: Sequence[ReadableSpan]) -> None:
+        """Send the spans; returns when the receiver has acknowledged them.
+
+        Raises:
+            RetryableError: it has not.
+            MissingExtraError: the OTLP exporter is not installed.
+        """
+        if self._exporter is None:
+            self._exporter = self._connect()
+        if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
+            raise RetryableError(f"{self._endpoint} did not acknowledge the spans")
+
+    def close(self) -> None:
+        """Close the connection. Safe to call twice."""
+        if self._exporter is not None:
+            self._exporter.shutdown()
+            self._exporter = None
+
+    def _connect(self) -> SpanExporter:
+        try:
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        except ImportError:
+            raise MissingExtraError("an otlp:// ledger", "otlp") from None
+        return OTLPSpanExporter(endpoint=self._endpoint, insecure=not self._secure)

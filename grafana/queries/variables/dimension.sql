@@ -1,0 +1,18 @@
+-- The values of one dimension in the time range, most expensive first. The plugin takes the first column as the value
+-- and the second as the text. sqlstring leaves a backslash alone, which ClickHouse reads as an escape: the value
+-- carries it doubled, so that such a name arrives as it is.
+SELECT
+    replaceAll(name, '\\', '\\\\') AS value,
+    name AS text
+FROM
+(
+    SELECT
+        if({{dimension}} = '', '(none)', {{dimension}}) AS name,
+        sum(cost_usd) AS spend_usd
+    FROM llmcost.calls_hourly
+    WHERE hour >= toStartOfHour($__fromTime, 'UTC')
+    AND hour <= $__toTime
+    GROUP BY name
+    ORDER BY spend_usd DESC NULLS LAST, name
+    LIMIT {{limit}}
+)

@@ -1,0 +1,116 @@
+"""The tables' rows, as sources/dashboards/*.yaml and sources/alerts/*.yaml write them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Row = TypeVar("Row")
+
+
+class SourceError(Exception):
+    """A source is wrong; the text names the file and the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table panel, by the name that the query gives it."""
+
+    title: str
+    unit: str = ""
+    decimals: int | None = None
+    bar: bool = False  # drawn as a bar from 0 to the largest value
+    width: int | None = None
+    filters: str = ""  # a click sets this variable to the cell's value
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel. `at` is x, y, width, height on Grafana's 24-column grid."""
+
+    id: int
+    title: str
+    description: str
+    type: str
+    unit: str
+    at: Sequence[int]
+    query: str
+    thresholds: Mapping[str, float | None] = field(default_factory=lambda: {"text": None})
+    decimals: int | None = None
+    legend: str = ""
+    colors: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    max_points: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One dashboard; its queries stand in queries/<file name>/."""
+
+    uid: str
+    title: str
+    description: str
+    time_from: str
+    refresh: str
+    variables: Sequence[str]
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One rule: the query gives label columns and one number, `above` is the bound. Seconds unless said."""
+
+    uid: str
+    title: str
+    query: str
+    window_s: int
+    above: float
+    pending: str
+    keep_firing: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    dashboard: str
+    panel: int
+    runbook: str  # a file of RUNBOOKS
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGroup:
+    """Rules that are evaluated together."""
+
+    name: str
+    folder: str
+    interval: str
+    rules: Sequence[Alert]
+
+
+def read_row(kind: type[Row], values: Any, where: str) -> Row:
+    """One row of a source as its dataclass.
+
+    Raises:
+        SourceError: a key is missing or unknown.
+    """
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise SourceError(f"{where}: {error}") from None
+
+
+def read_dashboard(path: Path) -> Dashboard:
+    """One file of sources/dashboards/."""
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    panels = []
+    for row in document["panels"]:
+        where = f"{path.name}: panel {row.get('id')}"
+        columns = {name: read_row(Column, column, where) for name, column in row.get("columns", {}).items()}
+        panels.append(read_row(Panel, row | {"columns": columns}, where))
+    return read_row(Dashboard, document | {"panels": panels}, path.name)
+
+
+def read_alerts(path: Path) -> AlertGroup:
+    """One file of sources/alerts/."""
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rules = [read_row(Alert, row, f"{path.name}: rule {row.get('uid')}") for row in document["rules"]]
+    return read_row(AlertGroup, document | {"rules": rules}, path.name)

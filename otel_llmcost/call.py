@@ -1,0 +1,227 @@
+"""`LLMCall`: the one record everything turns into, one per provider call.
+
+Hosts feed it in (a span of the application, an OTLP message, a row of a file), sinks take it out (ClickHouse,
+OTLP, metrics). It is frozen: a step that knows more makes a new record.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from otel_llmcost.money import ZERO
+
+NO_ID: Final = b""
+
+
+class Status(StrEnum):
+    """How far the price of a line can be trusted."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"  # tokens counted by us
+    LOWER_BOUND = "lower_bound"  # aborted stream, usage partly known
+    UNPRICED = "unpriced"  # no price for the model or a unit of it, or no usage known
+
+
+class Outcome(StrEnum):
+    """How the provider call ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    ABORTED = "aborted"
+
+
+class Source(StrEnum):
+    """Where the record was seen."""
+
+    WIRE = "wire"
+    SDK_SPAN = "sdk-span"
+    OTLP = "otlp"
+    IMPORT = "import"
+
+
+class Part(StrEnum):
+    """The part of the bill a bucket is charged to; the parts of a line sum to its cost."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    CACHE_READ = "cache_read"
+    CACHE_WRITE = "cache_write"
+    OTHER = "other"
+
+
+class Bucket(StrEnum):
+    """One kind of billed unit. Buckets are exclusive: no token is in two of them."""
+
+    INPUT = "input"  # not cached, text or a modality not told apart
+    INPUT_AUDIO = "input_audio"
+    INPUT_IMAGE = "input_image"
+    CACHE_READ = "cache_read"
+    CACHE_READ_AUDIO = "cache_read_audio"
+    CACHE_READ_IMAGE = "cache_read_image"
+    CACHE_WRITE = "cache_write"  # time to live of 5 minutes, or not told apart
+    CACHE_WRITE_1H = "cache_write_1h"
+    OUTPUT = "output"  # without reasoning
+    OUTPUT_AUDIO = "output_audio"
+    OUTPUT_IMAGE = "output_image"
+    REASONING = "reasoning"
+    WEB_SEARCHES = "web_searches"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketKind:
+    """What a bucket counts: the part of the bill, the direction of its tokens and the unit genai-prices prices."""
+
+    part: Part
+    direction: str  # "input", "output", or "" for units that are no tokens
+    unit: str  # usage key of genai_prices.data_units
+
+
+BUCKETS: Final[Mapping[Bucket, BucketKind]] = MappingProxyType(
+    {
+        Bucket.INPUT: BucketKind(Part.INPUT, "input", "input_tokens"),
+        Bucket.INPUT_AUDIO: BucketKind(Part.INPUT, "input", "input_audio_tokens"),
+        Bucket.INPUT_IMAGE: BucketKind(Part.INPUT, "input", "input_image_tokens"),
+        Bucket.CACHE_READ: BucketKind(Part.CACHE_READ, "input", "cache_read_tokens"),
+        Bucket.CACHE_READ_AUDIO: BucketKind(Part.CACHE_READ, "input", "cache_audio_read_tokens"),
+        Bucket.CACHE_READ_IMAGE: BucketKind(Part.CACHE_READ, "input", "cache_image_read_tokens"),
+        Bucket.CACHE_WRITE: BucketKind(Part.CACHE_WRITE, "input", "cache_write_tokens"),
+        Bucket.CACHE_WRITE_1H: BucketKind(Part.CACHE_WRITE, "input", "cache_write_1h_tokens"),
+        Bucket.OUTPUT: BucketKind(Part.OUTPUT, "output", "output_tokens"),
+        Bucket.OUTPUT_AUDIO: BucketKind(Part.OUTPUT, "output", "output_audio_tokens"),
+        Bucket.OUTPUT_IMAGE: BucketKind(Part.OUTPUT, "output", "output_image_tokens"),
+        Bucket.REASONING: BucketKind(Part.OUTPUT, "output", "output_reasoning_tokens"),
+        Bucket.WEB_SEARCHES: BucketKind(Part.OTHER, "", "web_searches"),
+    }
+)
+
+INPUT_BUCKETS: Final = frozenset(b for b, kind in BUCKETS.items() if kind.direction == "input")
+OUTPUT_BUCKETS: Final = frozenset(b for b, kind in BUCKETS.items() if kind.direction == "output")
+CACHE_READ_BUCKETS: Final = frozenset(b for b, kind in BUCKETS.items() if kind.part is Part.CACHE_READ)
+CACHE_WRITE_BUCKETS: Final = frozenset(b for b, kind in BUCKETS.items() if kind.part is Part.CACHE_WRITE)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call used, in exclusive buckets that sum to the provider's totals.
+
+    `buckets` holds non-zero counts only. `known` is False where the provider said nothing (then it is empty).
+    `rule` names the reading that mapped the provider's numbers; `flags` lists contradictions found on the way,
+    each with both numbers.
+    """
+
+    buckets: Mapping[Bucket, int] = field(default_factory=dict)
+    known: bool = True
+    rule: str = ""
+    flags: tuple[str, ...] = ()
+
+    def _sum(self, members: frozenset[Bucket]) -> int:
+        return sum(count for bucket, count in self.buckets.items() if bucket in members)
+
+    @property
+    def input_tokens(self) -> int:
+        """All input, cached included."""
+        return self._sum(INPUT_BUCKETS)
+
+    @property
+    def output_tokens(self) -> int:
+        """All output, reasoning included."""
+        return self._sum(OUTPUT_BUCKETS)
+
+    @property
+    def cache_read_tokens(self) -> int:
+        return self._sum(CACHE_READ_BUCKETS)
+
+    @property
+    def cache_write_tokens(self) -> int:
+        return self._sum(CACHE_WRITE_BUCKETS)
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return self.buckets.get(Bucket.REASONING, 0)
+
+
+UNKNOWN_USAGE: Final = Usage(known=False, rule="none")
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """USD per part of the bill, each rounded to 1e-12."""
+
+    input_usd: Decimal = ZERO
+    output_usd: Decimal = ZERO
+    cache_read_usd: Decimal = ZERO
+    cache_write_usd: Decimal = ZERO
+    other_usd: Decimal = ZERO
+
+    @property
+    def total_usd(self) -> Decimal:
+        return self.input_usd + self.output_usd + self.cache_read_usd + self.cache_write_usd + self.other_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call cost, or the reason why that is not known.
+
+    `list` is at the seller's list price, `effective` after negotiated discounts and mark-ups; both are None where
+    `status` is `unpriced`. `reported_usd` is what the provider itself said, where it did.
+    """
+
+    status: Status
+    reason: str = ""
+    list: Amounts | None = None
+    effective: Amounts | None = None
+    cache_savings_usd: Decimal = ZERO
+    reported_usd: Decimal | None = None
+    price_id: str = ""
+    price_book: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLMCall:
+    """One provider call. Times are UTC nanoseconds; ids are raw bytes, empty where there is none."""
+
+    # identity
+    call_id: bytes  # 16 bytes
+    trace_id: bytes = NO_ID
+    span_id: bytes = NO_ID
+    parent_span_id: bytes = NO_ID
+    source: Source
+    emitter: str = ""
+    service: str = ""
+    environment: str = ""
+    # call
+    start_ns: int
+    end_ns: int
+    ttft_ns: int | None = None
+    provider: str  # the seller, by its OpenTelemetry name
+    host: str = ""
+    operation: str = ""
+    requested_model: str = ""
+    model: str = ""  # the responding model, or the requested one where none was told
+    response_id: str = ""
+    streaming: bool = False
+    service_tier: str = ""
+    price_context: Mapping[str, str] = field(default_factory=dict)
+    outcome: Outcome = Outcome.OK
+    http_status: int | None = None
+    error_type: str = ""
+    finish_reason: str = ""
+    attempt: int = 1
+    usage: Usage = UNKNOWN_USAGE
+    reported_usd: Decimal | None = None
+    # who
+    user: str = ""
+    session: str = ""
+    agent: str = ""
+    workflow: str = ""
+    run: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)  # team, feature, customer and every free dimension
+    # money; None before the pricing step
+    cost: Cost | None = None
+
+    @property
+    def duration_ns(self) -> int:
+        return max(self.end_ns - self.start_ns, 0)

@@ -1,0 +1,15 @@
+"""Passwords out of what is shown."""
+
+import re
+from typing import Final
+
+MASK: Final = "***"
+
+# Greedy to the last `@`: a password may itself hold `@` or `/`, and hiding too much is the safe side.
+_IN_USERINFO: Final = re.compile(r"(://[^\s:@/]*:)[^\s'\"]*(?=@)")
+_IN_QUERY: Final = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
+
+
+def mask_passwords(text: str) -> str:
+    """The text with the password of every URL in it replaced, in `user:password@` and in query parameters."""
+    return _IN_QUERY.sub(rf"\1{MASK}", _IN_USERINFO.sub(rf"\1{MASK}", text))

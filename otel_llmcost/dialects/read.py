@@ -1,0 +1,171 @@
+"""The one reader of span attributes: a `Span` and the emitter's row → `LLMCall`, not priced yet."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from otel_llmcost import semconv as sc
+from otel_llmcost.call import UNKNOWN_USAGE, Bucket, LLMCall, Outcome, Source, Usage
+from otel_llmcost.dialects.table import INFERENCE_OPERATIONS, NESTED, WIRE, Dialect, Keys, dialect_of
+from otel_llmcost.identity import call_id
+from otel_llmcost.providers.sellers import seller_named
+from otel_llmcost.span import Attributes, Span
+from otel_llmcost.usage import CountError, Side, exclusive_usage, parse_count
+
+MAX_TEXT: Final = 1_024
+"""Longest text taken from an attribute; names and ids are far shorter, and rows stay bounded."""
+
+_GENAI_KEYS: Final = (sc.REQUEST_MODEL, sc.RESPONSE_MODEL, sc.PROVIDER_NAME, sc.OLD_SYSTEM, sc.OPERATION_NAME)
+
+
+def is_genai(attributes: Iterable[str] | Mapping[str, object]) -> bool:
+    """Whether a span may stand for a GenAI call, from the keys of its attributes; cheap, for filters."""
+    keys = attributes if isinstance(attributes, Mapping) else frozenset(attributes)
+    return any(key in keys for key in _GENAI_KEYS)
+
+
+def read_span(span: Span, source: Source) -> LLMCall | None:
+    """The provider call a span stands for; None where it is no inference span (agent, tool, anything else)."""
+    attributes = span.attributes
+    operation = text(attributes, sc.OPERATION_NAME)
+    if not is_genai(attributes) or (operation and operation not in INFERENCE_OPERATIONS):
+        return None
+    dialect = dialect_of(span.scope)
+    usage = read_usage(attributes, dialect)
+    if not operation and not usage.known and not text(attributes, sc.REQUEST_MODEL):
+        return None
+    provider = _provider(attributes)
+    host = text(attributes, sc.SERVER_ADDRESS)
+    response_id = text(attributes, sc.RESPONSE_ID)
+    requested = text(attributes, sc.REQUEST_MODEL)
+    error_type = text(attributes, sc.ERROR_TYPE)
+    return LLMCall(
+        call_id=call_id(provider, response_id, host, span.trace_id, span.span_id),
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id,
+        source=Source.WIRE if dialect is WIRE else source,
+        emitter=span.scope[:MAX_TEXT],
+        service=text(span.resource, sc.SERVICE_NAME),
+        environment=text(span.resource, sc.DEPLOYMENT_ENVIRONMENT, sc.OLD_DEPLOYMENT_ENVIRONMENT),
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        ttft_ns=_nanoseconds(attributes.get(sc.RESPONSE_TIME_TO_FIRST_CHUNK)),
+        provider=provider,
+        host=host,
+        operation=operation,
+        requested_model=requested,
+        model=text(attributes, sc.RESPONSE_MODEL) or requested,
+        response_id=response_id,
+        streaming=attributes.get(sc.REQUEST_STREAM) is True,
+        service_tier=text(attributes, sc.OPENAI_SERVICE_TIER, sc.OLD_OPENAI_SERVICE_TIER),
+        outcome=_outcome(span, error_type),
+        http_status=_count_or_none(attributes.get(sc.HTTP_STATUS)),
+        error_type=error_type,
+        finish_reason=_first_text(attributes.get(sc.RESPONSE_FINISH_REASONS)),
+        attempt=(_count_or_none(attributes.get(sc.HTTP_RESEND_COUNT)) or 0) + 1,
+        usage=usage,
+        reported_usd=_reported_usd(attributes),
+        user=text(attributes, sc.USER_ID),
+        session=text(attributes, sc.CONVERSATION_ID, sc.SESSION_ID),
+        agent=text(attributes, sc.AGENT_NAME),
+        workflow=text(attributes, sc.WORKFLOW_NAME),
+    )
+
+
+def read_usage(attributes: Attributes, dialect: Dialect) -> Usage:
+    """The exclusive buckets that the attributes tell; what cannot be a count is flagged and left out."""
+    flags = list(_strings(attributes.get(sc.USAGE_FLAGS)))
+
+    def count(keys: Keys) -> int | None:
+        key = next((key for key in keys if attributes.get(key) is not None), None)
+        if key is None:
+            return None
+        try:
+            return parse_count(attributes[key])
+        except CountError as error:
+            flags.append(f"{key}: {error}")
+            return None
+
+    input_parts = {bucket: number for bucket, keys in dialect.input_parts.items() if (number := count(keys))}
+    output_parts = {bucket: number for bucket, keys in dialect.output_parts.items() if (number := count(keys))}
+    flags.extend(_unnest(input_parts))
+    input_side = Side(count(dialect.input_total), input_parts, dialect.input_inside)
+    output_side = Side(count(dialect.output_total), output_parts, dialect.output_inside)
+    other = {bucket: number for bucket, keys in dialect.other.items() if (number := count(keys))}
+    rule = text(attributes, sc.USAGE_RULE) or dialect.name
+    usage = exclusive_usage(input_side, output_side, other=other, rule=rule, flags=tuple(flags))
+    return UNKNOWN_USAGE if not usage.known and not usage.flags else usage
+
+
+def _unnest(parts: dict[Bucket, int]) -> list[str]:
+    """Take the counts that attributes tell twice out of the outer one, in place; a flag for each contradiction."""
+    flags = []
+    for outer, inner in NESTED.items():
+        inside = sum(parts.get(bucket, 0) for bucket in inner)
+        if outer not in parts or not inside:
+            continue
+        if inside > parts[outer]:
+            flags.append(f"{outer}: parts {inside} exceed total {parts[outer]}")
+        else:
+            parts[outer] -= inside
+    return flags
+
+
+def text(attributes: Attributes, *keys: str) -> str:
+    """The first of the keys that holds text (a number is written out); empty where none does."""
+    for key in keys:
+        value = attributes.get(key)
+        if isinstance(value, str) and value:
+            return value[:MAX_TEXT]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+    return ""
+
+
+def _provider(attributes: Attributes) -> str:
+    name = text(attributes, sc.PROVIDER_NAME, sc.OLD_SYSTEM)
+    seller = seller_named(name)
+    return seller.name if seller else name
+
+
+def _outcome(span: Span, error_type: str) -> Outcome:
+    if error_type == sc.ERROR_ABORTED:
+        return Outcome.ABORTED
+    return Outcome.ERROR if error_type or span.failed else Outcome.OK
+
+
+def _count_or_none(value: object) -> int | None:
+    try:
+        return parse_count(value)
+    except CountError:
+        return None
+
+
+def _nanoseconds(seconds: object) -> int | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
+        return None
+    return round(seconds * 1e9)
+
+
+def _reported_usd(attributes: Attributes) -> Decimal | None:
+    """What the provider itself said the call cost; a cost that somebody computed is not believed."""
+    if attributes.get(sc.USAGE_COST_SOURCE) != "provider" or attributes.get(sc.USAGE_COST_CURRENCY) != "USD":
+        return None
+    try:
+        amount = Decimal(str(attributes.get(sc.USAGE_COST_AMOUNT)))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount < 1_000_000 else None
+
+
+def _first_text(value: object) -> str:
+    return next(iter(_strings(value)), "")
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value[:MAX_TEXT]]
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [item[:MAX_TEXT] for item in value if isinstance(item, str)]
+    return []

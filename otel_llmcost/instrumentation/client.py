@@ -1,0 +1,152 @@
+"""Patching `send` of an httpx-like module: the public method that every SDK's request passes, sync or async.
+
+httpx and httpx2 share this interface; the module is a parameter. With `stream=False` the body has been read when
+`send` returns; with `stream=True` the response's byte stream is replaced by one that lets each chunk by, unchanged and
+in its own time.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from opentelemetry.instrumentation.utils import unwrap
+from wrapt import wrap_function_wrapper
+
+from otel_llmcost.instrumentation.observer import HttpRequest, ObservedCall, Observer
+
+
+class ClientPatch:
+    """`send` of both clients of a module, observed; `remove` restores the module."""
+
+    def __init__(self, module: ModuleType, observer: Observer) -> None:
+        self._module = module
+        self._observer = observer
+        self._sync_stream = _sync_stream_type(module.SyncByteStream)
+        self._async_stream = _async_stream_type(module.AsyncByteStream)
+
+    def apply(self) -> None:
+        wrap_function_wrapper(self._module, "Client.send", self._send)
+        wrap_function_wrapper(self._module, "AsyncClient.send", self._send_async)
+
+    def remove(self) -> None:
+        unwrap(self._module.Client, "send")
+        unwrap(self._module.AsyncClient, "send")
+
+    def _send(self, wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        call = self._start(args, kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        try:
+            with call.active():
+                response = wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        return self._responded(call, response, kwargs, self._sync_stream)
+
+    async def _send_async(
+        self, wrapped: Callable[..., Awaitable[Any]], _client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        call = self._start(args, kwargs)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            with call.active():
+                response = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        return self._responded(call, response, kwargs, self._async_stream)
+
+    def _start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ObservedCall | None:
+        request = args[0] if args else kwargs.get("request")
+        if not isinstance(request, self._module.Request):
+            return None
+        url = request.url
+        try:
+            body = request.content
+        except self._module.RequestNotRead:
+            body = b""  # a body that is a stream is not read for us
+        return self._observer.start(
+            HttpRequest(request.method, url.scheme, url.host, url.port, url.path, request.headers, body)
+        )
+
+    def _responded(
+        self, call: ObservedCall, response: Any, kwargs: Mapping[str, Any], stream_type: Callable[..., Any]
+    ) -> Any:
+        if kwargs.get("stream"):
+            call.respond(response.status_code, response.headers)
+            response.stream = stream_type(response.stream, call)
+        else:
+            call.respond(response.status_code, response.headers, decoded=True)
+            call.feed(response.content)
+            call.complete()
+        return response
+
+
+def _sync_stream_type(base: type[Any]) -> type[Any]:
+    """A byte stream that feeds a call, as a subclass of the module's own (it checks for that)."""
+
+    class ObservedSyncStream(base):  # type: ignore[misc]
+        def __init__(self, stream: Any, call: ObservedCall) -> None:
+            self._stream = stream
+            self._call = call
+
+        def __iter__(self) -> Iterator[bytes]:
+            with _ending(self._call) as call:
+                for chunk in self._stream:
+                    call.feed(chunk)
+                    yield chunk
+
+        def close(self) -> None:
+            try:
+                self._stream.close()
+            finally:
+                self._call.close()
+
+        def __del__(self) -> None:
+            self._call.close()  # abandoned without a close
+
+    return ObservedSyncStream
+
+
+def _async_stream_type(base: type[Any]) -> type[Any]:
+    """The same for `async for`."""
+
+    class ObservedAsyncStream(base):  # type: ignore[misc]
+        def __init__(self, stream: Any, call: ObservedCall) -> None:
+            self._stream = stream
+            self._call = call
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            with _ending(self._call) as call:
+                async for chunk in self._stream:
+                    call.feed(chunk)
+                    yield chunk
+
+        async def aclose(self) -> None:
+            try:
+                await self._stream.aclose()
+            finally:
+                self._call.close()
+
+        def __del__(self) -> None:
+            self._call.close()  # abandoned without a close
+
+    return ObservedAsyncStream
+
+
+class _ending:  # noqa: N801 - reads as a statement
+    """Ends the call with the iteration of its body: complete, failed, or (the consumer left) closed later."""
+
+    def __init__(self, call: ObservedCall) -> None:
+        self._call = call
+
+    def __enter__(self) -> ObservedCall:
+        return self._call
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._call.complete()
+        elif not isinstance(error, GeneratorExit):
+            self._call.fail(error, streaming=True)

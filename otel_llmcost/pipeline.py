@@ -1,0 +1,61 @@
+"""The way of the data, and the one place that composes its steps.
+
+capture       normalise        identify          price           attribute        deliver
+───────       ─────────        ────────          ─────           ─────────        ───────
+instrumen-    dialects/        identity.py       pricing/        attribution.py   exporters/
+tation/    →  Span →        →  one id per     →  book * usage →  rules → tags  →  ClickHouse, OTLP,
+wire/         LLMCall          call                                               metrics
+providers/
+
+host                      feeds                         through
+the application           ended spans                   processors/sdk.py
+the OTLP receiver         spans of a message            processors/otlp.py
+the command line          rows of a file                importing
+"""
+
+from dataclasses import replace
+
+from otel_llmcost.attribution import Attribution
+from otel_llmcost.call import LLMCall, Source
+from otel_llmcost.dialects import read_span
+from otel_llmcost.pricing import PriceBook, price_call
+from otel_llmcost.settings import Settings
+from otel_llmcost.span import Attributes, Span
+
+
+class Pipeline:
+    """Turns spans and unpriced calls into bill lines. Pure: no I/O, no clock, no environment."""
+
+    def __init__(self, book: PriceBook, attribution: Attribution) -> None:
+        self.book = book
+        self.attribution = attribution
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Pipeline":
+        """
+        Raises:
+            ConfigError: an attribution rule names something that does not exist.
+        """
+        return cls(PriceBook.bundled(), Attribution(settings.attribution))
+
+    def process_span(self, span: Span, source: Source) -> LLMCall | None:
+        """The bill line of a span; None where the span is no inference call."""
+        call = read_span(span, source)
+        return None if call is None else self._finish(call, span.attributes, span.resource)
+
+    def process_call(self, call: LLMCall) -> LLMCall:
+        """The bill line of a call that comes from elsewhere than a span, such as a row of a file."""
+        return self._finish(call, {}, {})
+
+    def _finish(self, call: LLMCall, span: Attributes, resource: Attributes) -> LLMCall:
+        found = self.attribution.of(call, span, resource)
+        return replace(
+            call,
+            cost=price_call(call, self.book),
+            user=found.pop("user", call.user),
+            session=found.pop("session", call.session),
+            agent=found.pop("agent", call.agent),
+            workflow=found.pop("workflow", call.workflow),
+            run=found.pop("run", call.run),
+            tags=found,
+        )

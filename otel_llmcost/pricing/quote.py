@@ -1,0 +1,114 @@
+"""The cost of one call: its buckets times the rates of the book, or the reason why there is none."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from otel_llmcost.call import BUCKETS, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
+from otel_llmcost.money import MAX_USD, ZERO, round_usd
+from otel_llmcost.pricing.book import NoPrice, PriceBook, Rate, Rates
+
+NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+"""Exceptions of an HTTP client that mean the request never reached a provider."""
+
+_UNCACHED: Final[Mapping[Bucket, Bucket]] = {
+    Bucket.CACHE_READ: Bucket.INPUT,
+    Bucket.CACHE_READ_AUDIO: Bucket.INPUT_AUDIO,
+    Bucket.CACHE_READ_IMAGE: Bucket.INPUT_IMAGE,
+    Bucket.CACHE_WRITE: Bucket.INPUT,
+    Bucket.CACHE_WRITE_1H: Bucket.INPUT,
+}
+
+
+def price_call(call: LLMCall, book: PriceBook) -> Cost:
+    """What the call cost, by the price that held when it started."""
+    if not call.usage.known:
+        return _without_usage(call, book)
+    context = dict(call.price_context)
+    if call.service_tier:
+        context.setdefault("service_tier", call.service_tier)
+    rates = _rates(call, book, context)
+    if isinstance(rates, NoPrice):
+        return _unpriced(rates.reason, call, book)
+    missing = sorted(bucket for bucket in call.usage.buckets if bucket not in rates.by_bucket)
+    if missing:
+        return _unpriced(f"unit_without_price:{','.join(missing)}", call, book, rates.price_id)
+    amounts = _amounts(call, rates)
+    if amounts.total_usd >= MAX_USD:
+        return _unpriced("amount_out_of_range", call, book, rates.price_id)
+    status, reason = _status(call, rates)
+    return Cost(
+        status=status,
+        reason=reason,
+        list=amounts,
+        effective=amounts,
+        cache_savings_usd=_cache_savings(call, rates),
+        reported_usd=call.reported_usd,
+        price_id=rates.price_id,
+        price_book=book.version,
+    )
+
+
+def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates | NoPrice:
+    """Rates of the responding model; of the requested one, said so, where the book does not know the former."""
+    rates = book.rates(call.provider, call.model, call.start_ns, context)
+    if isinstance(rates, Rates) or not call.requested_model or call.requested_model == call.model:
+        return rates
+    requested = book.rates(call.provider, call.requested_model, call.start_ns, context)
+    if isinstance(requested, NoPrice):
+        return rates
+    return Rates(requested.price_id, requested.by_bucket, requested.request, f"price_of_requested_model:{call.model}")
+
+
+def _amounts(call: LLMCall, rates: Rates) -> Amounts:
+    input_tokens = call.usage.input_tokens
+    sums = dict.fromkeys(Part, ZERO)
+    for bucket, count in call.usage.buckets.items():
+        sums[BUCKETS[bucket].part] += _charge(rates.by_bucket[bucket], count, input_tokens)
+    if rates.request:
+        sums[Part.OTHER] += _charge(rates.request, 1, input_tokens)
+    return Amounts(*(sums[part] for part in Part))
+
+
+def _charge(rate: Rate, count: int, input_tokens: int) -> Decimal:
+    return round_usd(rate.at(input_tokens) * count)
+
+
+def _cache_savings(call: LLMCall, rates: Rates) -> Decimal:
+    """What caching saved against sending everything uncached: negative while writes have not paid off yet."""
+    input_tokens = call.usage.input_tokens
+    saved = ZERO
+    for bucket, uncached in _UNCACHED.items():
+        count = call.usage.buckets.get(bucket, 0)
+        if count and uncached in rates.by_bucket:
+            saved += _charge(rates.by_bucket[uncached], count, input_tokens)
+            saved -= _charge(rates.by_bucket[bucket], count, input_tokens)
+    return saved
+
+
+def _status(call: LLMCall, rates: Rates) -> tuple[Status, str]:
+    if call.outcome is Outcome.ABORTED:
+        return Status.LOWER_BOUND, "aborted"
+    if call.usage.flags:
+        return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
+    return Status.EXACT, rates.reason
+
+
+def _without_usage(call: LLMCall, book: PriceBook) -> Cost:
+    """A request that the provider refused, or that never reached it, costs nothing; any other silence is unknown."""
+    if call.http_status is not None and call.http_status >= 400:
+        return _not_billed(f"not_billed:http_{call.http_status}", call, book)
+    if call.error_type.rpartition(".")[2] in NOT_SENT:
+        return _not_billed("not_billed:not_sent", call, book)
+    if call.usage.flags:
+        return _unpriced(f"usage_unreadable:{call.usage.flags[0]}", call, book)
+    return _unpriced("usage_unknown" if call.outcome is Outcome.OK else f"usage_unknown:{call.outcome}", call, book)
+
+
+def _not_billed(reason: str, call: LLMCall, book: PriceBook) -> Cost:
+    nothing = Amounts()
+    return Cost(Status.EXACT, reason, nothing, nothing, reported_usd=call.reported_usd, price_book=book.version)
+
+
+def _unpriced(reason: str, call: LLMCall, book: PriceBook, price_id: str = "") -> Cost:
+    return Cost(Status.UNPRICED, reason, reported_usd=call.reported_usd, price_id=price_id, price_book=book.version)

@@ -1,0 +1,75 @@
+"""What is learnt about a call from its response, and how that becomes span attributes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from otel_llmcost import semconv as sc
+from otel_llmcost.call import UNKNOWN_USAGE, Bucket, Usage
+
+AttributeScalar = str | bool | int | float | list[str]
+
+
+@dataclass(slots=True)
+class Reading:
+    """Filled by a wire format while the response goes by; later values replace earlier ones."""
+
+    response_id: str = ""
+    model: str = ""
+    service_tier: str = ""
+    finish_reason: str = ""
+    error_type: str = ""
+    usage: Usage = UNKNOWN_USAGE
+    reported_usd: Decimal | None = None
+    finished: bool = False  # the provider said that it is done
+    state: dict[str, Any] = field(default_factory=dict)  # what a format carries from event to event
+
+    def attributes(self) -> dict[str, AttributeScalar]:
+        """The reading as GenAI span attributes; what is not known is absent."""
+        found: dict[str, AttributeScalar] = {
+            sc.RESPONSE_ID: self.response_id,
+            sc.RESPONSE_MODEL: self.model,
+            sc.OPENAI_SERVICE_TIER: self.service_tier,
+            sc.RESPONSE_FINISH_REASONS: [self.finish_reason] if self.finish_reason else [],
+        }
+        known = {name: value for name, value in found.items() if value}
+        if self.reported_usd is not None:
+            known[sc.USAGE_COST_AMOUNT] = float(self.reported_usd)
+            known[sc.USAGE_COST_CURRENCY] = "USD"
+            known[sc.USAGE_COST_SOURCE] = "provider"
+        return known | usage_attributes(self.usage)
+
+
+_SINGLE: Final[Mapping[str, Bucket]] = {
+    sc.USAGE_REASONING: Bucket.REASONING,
+    sc.USAGE_AUDIO_OUTPUT: Bucket.OUTPUT_AUDIO,
+    sc.USAGE_IMAGE_OUTPUT: Bucket.OUTPUT_IMAGE,
+    sc.USAGE_AUDIO_CACHE_READ: Bucket.CACHE_READ_AUDIO,
+    sc.USAGE_IMAGE_CACHE_READ: Bucket.CACHE_READ_IMAGE,
+    sc.USAGE_CACHE_WRITE_1H: Bucket.CACHE_WRITE_1H,
+    sc.USAGE_WEB_SEARCHES: Bucket.WEB_SEARCHES,
+}
+_SUMS: Final[Mapping[str, tuple[Bucket, ...]]] = {
+    sc.USAGE_AUDIO_INPUT: (Bucket.INPUT_AUDIO, Bucket.CACHE_READ_AUDIO),
+    sc.USAGE_IMAGE_INPUT: (Bucket.INPUT_IMAGE, Bucket.CACHE_READ_IMAGE),
+}
+
+
+def usage_attributes(usage: Usage) -> dict[str, AttributeScalar]:
+    """Exclusive buckets → the conventions' totals with their parts inside; `dialects.table.WIRE` reads them back."""
+    found: dict[str, AttributeScalar] = {}
+    if usage.flags:
+        found[sc.USAGE_FLAGS] = list(usage.flags)
+    if not usage.known:
+        return found
+    found[sc.USAGE_INPUT] = usage.input_tokens
+    found[sc.USAGE_OUTPUT] = usage.output_tokens
+    found[sc.USAGE_RULE] = usage.rule
+    parts = {
+        sc.USAGE_CACHE_READ: usage.cache_read_tokens,
+        sc.USAGE_CACHE_WRITE: usage.cache_write_tokens,
+        **{name: usage.buckets.get(bucket, 0) for name, bucket in _SINGLE.items()},
+        **{name: sum(usage.buckets.get(bucket, 0) for bucket in buckets) for name, buckets in _SUMS.items()},
+    }
+    return found | {name: count for name, count in parts.items() if count}

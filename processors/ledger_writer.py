@@ -1,0 +1,138 @@
+"""Group commit: lines of many requests are written at once, and each request is answered when its own are durable.
+
+While one write is under way the next ones gather, so that a hundred small requests cost the ledger two writes and
+not a hundred. Nothing is held back for a timer, and nothing waits here that its sender does not wait for too.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from typing import Final
+
+from otel_llmcost.call import LLMCall
+from otel_llmcost.errors import PermanentError, RetryableError
+from otel_llmcost.exporters import Sink
+
+MAX_LINES: Final = 20_000
+"""Lines of one write at most, unless a single request has more."""
+MAX_REFUSED: Final = 16
+"""After so many refused lines and none stored, the ledger is at fault and not the lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    calls: Sequence[LLMCall]
+    done: "Future[list[str]]" = field(default_factory=Future)
+
+
+class LedgerWriter:
+    """Owns a sink and the one thread that writes to it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._waiting: deque[_Request] = deque()
+        self._changed = Condition()
+        self._closing = False
+        self._thread = Thread(target=self._run, name="llmcost-ledger-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, calls: Sequence[LLMCall]) -> "Future[list[str]]":
+        """Write the calls soon. The future ends once they are durable, with the reasons of refused lines.
+
+        It raises RetryableError (or what the sink raised) where nothing may be acknowledged.
+        """
+        request = _Request(calls)
+        with self._changed:
+            if self._closing:
+                raise RetryableError("the ledger writer is shutting down")
+            self._waiting.append(request)
+            self._changed.notify()
+        return request.done
+
+    def close(self) -> None:
+        """Write what waits, then close the sink. Safe to call twice."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._sink.close()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._write(batch)
+
+    def _next_batch(self) -> list[_Request]:
+        """The requests of the next write; empty when there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            batch: list[_Request] = []
+            lines = 0
+            while self._waiting and (not batch or lines + len(self._waiting[0].calls) <= MAX_LINES):
+                batch.append(self._waiting.popleft())
+                lines += len(batch[-1].calls)
+            return batch
+
+    def _write(self, batch: list[_Request]) -> None:
+        try:
+            self._sink.write([call for request in batch for call in request.calls])
+        except PermanentError as error:
+            self._write_apart(batch, error)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive it; every sender is told
+            _fail(batch, error)
+        else:
+            for request in batch:
+                request.done.set_result([])
+
+    def _write_apart(self, batch: list[_Request], error: PermanentError) -> None:
+        """Write every line that the ledger takes, and tell each request which of its own it did not.
+
+        A line is refused for good only when the ledger took others meanwhile: a ledger that refuses everything (a
+        wrong password, a table of another version) is at fault itself, and its senders keep their lines.
+        """
+        salvage = _Salvage(self._sink)
+        try:
+            refused = [salvage.write(request.calls) for request in batch]
+        except Exception as unforeseen:  # noqa: BLE001 - as above
+            _fail(batch, unforeseen)
+            return
+        if salvage.stored == 0:
+            _fail(batch, RetryableError(f"the ledger refuses every line: {error}"))
+            return
+        for request, reasons in zip(batch, refused, strict=True):
+            request.done.set_result(reasons)
+
+
+def _fail(batch: list[_Request], error: Exception) -> None:
+    for request in batch:
+        request.done.set_exception(error)
+
+
+class _Salvage:
+    """Halves what the ledger refuses until the lines at fault stand alone."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._refused = 0
+        self.stored = 0
+
+    def write(self, calls: Sequence[LLMCall]) -> list[str]:
+        """The reason for each line that was refused."""
+        reasons: list[str] = []
+        parts = [calls]
+        while parts:
+            part = parts.pop()
+            try:
+                self._sink.write(part)
+            except PermanentError as error:
+                if len(part) > 1:
+                    parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+                    continue
+                reasons.append(str(error))
+                self._refused += 1
+                if self.stored == 0 and self._refused >= MAX_REFUSED:
+                    raise RetryableError(f"the ledger refuses line after line: {error}") from error
+            else:
+                self.stored += len(part)
+        return reasons

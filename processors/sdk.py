@@ -1,0 +1,120 @@
+"""The pipeline inside an application: OpenTelemetry SDK spans in, lines to the ledger, costs on exported spans.
+
+A span processor cannot add attributes at a span's end (the SDK freezes them first), so the two outputs part:
+`LedgerSpanProcessor` sees every ended span, sampled or not, and queues GenAI ones for the ledger;
+`EnrichingExporter` stands in front of the user's exporter and writes `llmcost.*` on what is exported. Both run the
+same pure pipeline in a background thread.
+"""
+
+from collections.abc import Callable, Sequence
+
+from opentelemetry import baggage
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
+
+from otel_llmcost.annotate import cost_attributes
+from otel_llmcost.call import Source
+from otel_llmcost.dialects import is_genai
+from otel_llmcost.exporters.delivery import Delivery
+from otel_llmcost.guard import host_unharmed
+from otel_llmcost.pipeline import Pipeline
+from otel_llmcost.span import Span
+
+
+def from_sdk(span: ReadableSpan) -> Span:
+    """An ended SDK span as the core reads it."""
+    context = span.get_span_context()
+    assert context is not None
+    parent = span.parent
+    scope = span.instrumentation_scope
+    start_ns = span.start_time or 0
+    return Span(
+        name=span.name,
+        trace_id=context.trace_id.to_bytes(16, "big"),
+        span_id=context.span_id.to_bytes(8, "big"),
+        parent_span_id=parent.span_id.to_bytes(8, "big") if parent else b"",
+        start_ns=start_ns,
+        end_ns=span.end_time or start_ns,
+        attributes=span.attributes or {},
+        resource=span.resource.attributes,
+        scope=scope.name if scope else "",
+        failed=span.status.status_code is StatusCode.ERROR,
+    )
+
+
+class LedgerSpanProcessor(SpanProcessor):
+    """Queues every ended GenAI span for the ledger, sampled or not, and copies baggage to it as it starts."""
+
+    def __init__(
+        self, delivery: Delivery[ReadableSpan], baggage_keys: Sequence[str], close: Callable[[], None]
+    ) -> None:
+        self._delivery = delivery
+        self._baggage_keys = tuple(baggage_keys)
+        self._close = close
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        with host_unharmed("baggage"):
+            if not self._baggage_keys or not is_genai(span.attributes or {}):
+                return
+            entries = baggage.get_all(parent_context)
+            found = {key: str(entries[key]) for key in self._baggage_keys if entries.get(key) is not None}
+            span.set_attributes(found)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        with host_unharmed("queue"):
+            if is_genai(span.attributes or {}):
+                self._delivery.put(span)
+
+    def shutdown(self) -> None:
+        self._delivery.shutdown()
+        self._close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._delivery.flush(timeout_millis)
+
+
+class EnrichingExporter(SpanExporter):
+    """Writes `llmcost.*` on GenAI spans on their way to another exporter; every other span passes as it is."""
+
+    def __init__(self, exporter: SpanExporter, pipeline: Pipeline, *, usage_cost: bool) -> None:
+        self._exporter = exporter
+        self._pipeline = pipeline
+        self._usage_cost = usage_cost
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._exporter.export([self._enriched(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+    def _enriched(self, span: ReadableSpan) -> ReadableSpan:
+        if not is_genai(span.attributes or {}):
+            return span
+        with host_unharmed("enrich"):
+            call = self._pipeline.process_span(from_sdk(span), Source.SDK_SPAN)
+            if call is not None:
+                return _with_attributes(span, cost_attributes(call, usage_cost=self._usage_cost))
+        return span
+
+
+def _with_attributes(span: ReadableSpan, more: dict[str, str | float]) -> ReadableSpan:
+    return ReadableSpan(
+        name=span.name,
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes={**(span.attributes or {}), **more},
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
