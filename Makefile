@@ -20,6 +20,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p otel_llmcost
+	$(BIN)/python grafana/build.py --check
 
 check: lint test ## what CI runs
 

@@ -49,8 +49,26 @@ def version(call: LLMCall) -> int:
     of the content decides, so that the outcome never depends on who came first. Fits 40 bits; the bits above are
     for restatements.
     """
+    cost = call.cost
     known = 1 if call.usage.known else 0
-    status = _STATUS_RANK[call.cost.status] if call.cost else 0
-    rank = known << 6 | _SOURCE_RANK[call.source] << 4 | status << 2
-    content = repr((call.emitter, sorted(call.usage.buckets.items()), call.start_ns, call.end_ns, call.outcome))
-    return rank << 32 | crc32(content.encode())
+    rank = known << 6 | _SOURCE_RANK[call.source] << 4 | (_STATUS_RANK[cost.status] if cost else 0) << 2
+    return rank << 32 | crc32(_content(call).encode())
+
+
+def _content(call: LLMCall) -> str:
+    """All that two records of the same rank may differ in, in one order."""
+    amounts = call.cost.effective if call.cost else None
+    return repr(
+        (
+            call.emitter,
+            call.span_id,
+            call.start_ns,
+            call.end_ns,
+            call.model,
+            call.outcome.value,
+            sorted((bucket.value, count) for bucket, count in call.usage.buckets.items()),
+            sorted(call.tags.items()),
+            (call.user, call.session, call.agent, call.workflow, call.run),
+            amounts.total_usd if amounts else None,
+        )
+    )

@@ -31,6 +31,7 @@ from openai import AsyncOpenAI, OpenAI
 from opentelemetry import baggage, context
 
 CONCURRENCY: Final = 8
+ANSWERED: Final = "answered"
 CUSTOMERS: Final = ("acme", "globex", "initech", "umbrella")
 ROUTER_MODEL: Final = "ft:gpt-4.1-mini-2025-04-14:shop:intent-router:Bq1T2xZa"
 POLICY: Final = (
@@ -266,7 +267,7 @@ def working_for(task: Task, ticket: Ticket) -> Iterator[None]:
 
 
 async def perform(clients: Clients, task: Task, ticket: Ticket, slots: asyncio.Semaphore) -> str:
-    """Do one job and say how it went: `answered`, or the name of the provider's error."""
+    """Do one job and say how it went: `ANSWERED`, or the name of the provider's error."""
     async with slots:
         with working_for(task, ticket):
             try:
@@ -276,7 +277,7 @@ async def perform(clients: Clients, task: Task, ticket: Ticket, slots: asyncio.S
                     await asyncio.to_thread(task.job, clients, ticket)
             except FAILURES as error:
                 return type(error).__name__
-    return "answered"
+    return ANSWERED
 
 
 async def run(workload: str, calls: int) -> Counter[str]:

@@ -96,7 +96,9 @@ def test_old_provider_names_are_the_same_seller(alias: str, name: str) -> None:
     assert name == read({**CURRENT, "gen_ai.provider.name": alias}).provider
 
 
-@pytest.mark.parametrize("operation", ["invoke_agent", "execute_tool", "invoke_workflow", "fetch_response", "retrieval"])
+@pytest.mark.parametrize(
+    "operation", ["invoke_agent", "execute_tool", "invoke_workflow", "fetch_response", "retrieval"]
+)
 def test_only_inference_makes_a_line(operation: str) -> None:
     """Agent spans repeat the usage of the calls below them."""
     assert read_span(make_span({**CURRENT, "gen_ai.operation.name": operation}), Source.SDK_SPAN) is None
@@ -110,11 +112,13 @@ def test_other_spans_are_no_calls(attributes: dict) -> None:
 
 def test_a_cached_audio_token_is_in_one_bucket() -> None:
     """`cache_read`, `audio` and `audio.cache_read` all tell it."""
-    usage = read({
-        **CURRENT,
-        "gen_ai.usage.audio.input_tokens": 150,
-        "gen_ai.usage.audio.cache_read.input_tokens": 100,
-    }).usage
+    usage = read(
+        {
+            **CURRENT,
+            "gen_ai.usage.audio.input_tokens": 150,
+            "gen_ai.usage.audio.cache_read.input_tokens": 100,
+        }
+    ).usage
     assert (100, 500, 50, 250) == tuple(
         usage.buckets[b] for b in (Bucket.CACHE_READ_AUDIO, Bucket.CACHE_READ, Bucket.INPUT_AUDIO, Bucket.INPUT)
     )

@@ -19,10 +19,12 @@ from otel_llmcost.processors.sampler import RecordGenAiSampler
 from otel_llmcost.processors.sdk import EnrichingExporter, LedgerSpanProcessor, from_sdk
 from otel_llmcost.settings import Settings
 
-SETTINGS = Settings.model_validate({
-    "attribution": {"rules": [{"from_baggage": ["customer"]}]},
-    "delivery": {"flush_interval_ms": 5},
-})
+SETTINGS = Settings.model_validate(
+    {
+        "attribution": {"rules": [{"from_baggage": ["customer"]}]},
+        "delivery": {"flush_interval_ms": 5},
+    }
+)
 PIPELINE = Pipeline.from_settings(SETTINGS)
 GENAI = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}
 USAGE = {"gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.output_tokens": 100, "gen_ai.response.id": "chatcmpl-1"}

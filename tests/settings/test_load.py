@@ -87,7 +87,7 @@ def test_mistakes_in_the_environment_name_the_variable_or_its_key() -> None:
     """There is no line to name."""
     with pytest.raises(ConfigError, match="OTEL_LLMCOST_LEDGR: unknown variable; did you mean 'OTEL_LLMCOST_LEDGER'"):
         load_settings({"OTEL_LLMCOST_LEDGR": "off"})
-    with pytest.raises(ConfigError, match="environment: delivery.batch_size: "):
+    with pytest.raises(ConfigError, match=r"environment: delivery\.batch_size: "):
         load_settings({"OTEL_LLMCOST_DELIVERY_BATCH_SIZE": "0"})
 
 

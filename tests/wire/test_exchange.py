@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -98,7 +99,7 @@ def test_a_chat_stream_gives_the_same_usage_in_any_chunking(at: list[int]) -> No
     last = {"id": "chatcmpl-1", "choices": [], "usage": CHAT["usage"]}
     body = events(chunk, chunk, quoted, last, "[DONE]")
     points = [0, *sorted(min(p, len(body)) for p in at), len(body)]
-    reading = read("/v1/chat/completions", [body[a:b] for a, b in zip(points, points[1:], strict=False)])
+    reading = read("/v1/chat/completions", [body[a:b] for a, b in pairwise(points)])
     assert (CHAT_BUCKETS, True) == (reading.usage.buckets, reading.finished)
 
 
@@ -146,7 +147,9 @@ def test_a_responses_stream_is_read_from_its_last_event() -> None:
 
 def test_embeddings_are_input_only() -> None:
     """There is no output side and no id."""
-    reading = read_json("/v1/embeddings", {"model": "m", "data": [], "usage": {"prompt_tokens": 12, "total_tokens": 12}})
+    reading = read_json(
+        "/v1/embeddings", {"model": "m", "data": [], "usage": {"prompt_tokens": 12, "total_tokens": 12}}
+    )
     assert {Bucket.INPUT: 12} == reading.usage.buckets
 
 

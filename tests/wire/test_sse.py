@@ -1,5 +1,7 @@
 """Server-sent events."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def read(chunks: list[bytes]) -> list[bytes]:
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     points = [0, *sorted(at), len(data)]
-    return [data[a:b] for a, b in zip(points, points[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(points)]
 
 
 def test_events_are_told_apart_by_blank_lines_of_any_line_end() -> None:

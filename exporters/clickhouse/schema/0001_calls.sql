@@ -6,9 +6,9 @@
 -- ORDER BY call_id alone: ReplacingMergeTree takes rows with equal sorting keys for versions of one row. Observers
 -- may disagree on the start time, the model or the service, so nothing but the id may be part of that key.
 -- No PARTITION BY: versions in two partitions are never merged, and a server that sets
--- do_not_merge_across_partitions_select_final (or prunes partitions before FINAL, as older ones do) would count a line
--- on both sides of midnight. Nothing is lost by it: FINAL may not skip a partition by its time, nor a part by a skip
--- index, for the newest version could be in it. Questions over long times belong to rollups.
+-- do_not_merge_across_partitions_select_final would count a line on both sides of midnight. Nothing is lost by it:
+-- FINAL may not skip a partition by its time, for the newest version could be in it. Questions over long times belong
+-- to rollups.
 --
 -- Money is NULL where the price is not known: unknown is never 0.
 CREATE TABLE IF NOT EXISTS {database}.call_versions

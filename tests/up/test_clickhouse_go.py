@@ -1,0 +1,67 @@
+"""The ClickHouse port, as Go programs see it: Grafana's plugin and the Collector's exporter use this driver."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from up_process import Up
+
+SOURCE = Path(__file__).parent / "clickhouse_go"
+BINARY = Path(__file__).parents[2] / ".cache" / "clickhouse_go" / "clickhouse_go"
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """Built once; Go's own cache makes it quick the next time."""
+    if shutil.which("go") is None:
+        pytest.skip("Go is not installed: clickhouse-go is not tried")
+    BINARY.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["go", "build", "-trimpath", "-o", str(BINARY), "."], cwd=SOURCE, check=True, timeout=600)
+    return BINARY
+
+
+def run(program: Path, up: Up, password: str, what: str) -> dict[str, Any]:
+    address = f"127.0.0.1:{up.ports['ClickHouse']}"
+    environ = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    done = subprocess.run(
+        [program, address, password, what], capture_output=True, text=True, timeout=60, env=environ, check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_clickhouse_go_reads(program: Path, up: Up) -> None:
+    """Its handshake is answered, and every kind of column, an empty result and an error are read right."""
+    found = run(program, up, "", "read")
+
+    kinds = {
+        "i": -1,
+        "d": "1234.123456789012",
+        "t": "2026-11-22T10:11:12.123456789Z",
+        "day": "2026-11-22T00:00:00Z",
+        "m": {"team": "cx"},
+        "f": bytes(range(16)).hex(),
+        "n": None,
+        "a": ["x", "y"],
+        "u": "12345678-1234-5678-1234-567812345678",
+        "e": "error",
+        "b": True,
+    }
+    assert [kinds] == found["kinds"]
+    assert ("support-bot", "0.009") == (found["service"], found["cost"])
+    assert (0, 300_000) == (found["empty"], found["many"])
+    assert (True, 60) == (found["is_exception"], found["code"])
+    assert found["version"].startswith("26.")
+
+
+def test_clickhouse_go_inserts_where_it_may(program: Path, writable: Up) -> None:
+    """A batch of Native blocks arrives whole."""
+    found = run(program, writable, "pa:ss wörd", "write")
+
+    assert 1_000 == found["rows"]
+    assert ("0.000000000001", "2026-11-22T10:11:12.123456789Z") == (found["last"]["d"], found["last"]["t"])
