@@ -30,6 +30,8 @@ def parse_count(value: object) -> int:
     Raises:
         CountError: it is none (bool, NaN, negative, fractional, absurd, no number).
     """
+    if type(value) is int and 0 <= value <= MAX_COUNT:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise CountError(f"a {type(value).__name__} is no count")
     count = value if isinstance(value, int) else _whole(value)

@@ -4,6 +4,7 @@ While one write is under way the next ones gather, so that a hundred small reque
 not a hundred. Nothing is held back for a timer, and nothing waits here that its sender does not wait for too.
 """
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -12,8 +13,10 @@ from threading import Condition, Thread
 from typing import Final
 
 from otel_llmcost.call import LLMCall
-from otel_llmcost.errors import PermanentError, RetryableError
+from otel_llmcost.errors import DeliveryError, PermanentError, RetryableError
 from otel_llmcost.exporters import Sink
+
+logger = logging.getLogger(__name__)
 
 MAX_LINES: Final = 20_000
 """Lines of one write at most, unless a single request has more."""
@@ -35,6 +38,7 @@ class LedgerWriter:
         self._waiting: deque[_Request] = deque()
         self._changed = Condition()
         self._closing = False
+        self._failing = False
         self._thread = Thread(target=self._run, name="llmcost-ledger-writer", daemon=True)
         self._thread.start()
 
@@ -80,10 +84,9 @@ class LedgerWriter:
         except PermanentError as error:
             self._write_apart(batch, error)
         except Exception as error:  # noqa: BLE001 - the thread must outlive it; every sender is told
-            _fail(batch, error)
+            self._fail(batch, error)
         else:
-            for request in batch:
-                request.done.set_result([])
+            self._answer(batch, [[] for _ in batch])
 
     def _write_apart(self, batch: list[_Request], error: PermanentError) -> None:
         """Write every line that the ledger takes, and tell each request which of its own it did not.
@@ -95,18 +98,27 @@ class LedgerWriter:
         try:
             refused = [salvage.write(request.calls) for request in batch]
         except Exception as unforeseen:  # noqa: BLE001 - as above
-            _fail(batch, unforeseen)
-            return
-        if salvage.stored == 0:
-            _fail(batch, RetryableError(f"the ledger refuses every line: {error}"))
-            return
+            self._fail(batch, unforeseen)
+        else:
+            if salvage.stored:
+                self._answer(batch, refused)
+            else:
+                self._fail(batch, RetryableError(f"the ledger refuses every line: {error}"))
+
+    def _answer(self, batch: list[_Request], refused: list[list[str]]) -> None:
+        if self._failing:
+            logger.warning("the ledger takes lines again")
+        self._failing = False
         for request, reasons in zip(batch, refused, strict=True):
             request.done.set_result(reasons)
 
-
-def _fail(batch: list[_Request], error: Exception) -> None:
-    for request in batch:
-        request.done.set_exception(error)
+    def _fail(self, batch: list[_Request], error: Exception) -> None:
+        if not self._failing:  # once per outage, not per request
+            what = error if isinstance(error, DeliveryError) else type(error).__name__
+            logger.warning("the ledger takes no lines, and senders keep theirs: %s", what)
+        self._failing = True
+        for request in batch:
+            request.done.set_exception(error)
 
 
 class _Salvage:

@@ -6,7 +6,9 @@ A span processor cannot add attributes at a span's end (the SDK freezes them fir
 same pure pipeline in a background thread.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from opentelemetry import baggage
 from opentelemetry.context import Context
@@ -38,11 +40,18 @@ def from_sdk(span: ReadableSpan) -> Span:
         parent_span_id=parent.span_id.to_bytes(8, "big") if parent else b"",
         start_ns=start_ns,
         end_ns=span.end_time or start_ns,
-        attributes=span.attributes or {},
-        resource=span.resource.attributes,
+        attributes=_plain(span.attributes),
+        resource=_plain(span.resource.attributes),
         scope=scope.name if scope else "",
         failed=span.status.status_code is StatusCode.ERROR,
     )
+
+
+def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The attributes as a dict: every look-up in the SDK's own mapping costs as much as the whole copy."""
+    if isinstance(attributes, MappingProxyType):
+        return attributes.copy()
+    return dict(attributes or {})
 
 
 class LedgerSpanProcessor(SpanProcessor):
