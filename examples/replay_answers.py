@@ -117,7 +117,7 @@ class Reply:
     usage: Json  # what the seller bills
     body: Json | None = None
     events: Sequence[Event] = ()
-    service_tier: str = ""
+    service_tier: str = ""  # as told
 
 
 # Counting
@@ -269,10 +269,11 @@ def groq_chat(answer: Answer) -> Reply:
     events = [Event(head | {"choices": [delta]}) for delta in chat_deltas(answer)]
     last = head | {"choices": [FINAL_DELTA], "x_groq": x_groq | {"usage": usage}, "usage": usage}
     events.append(Event(last, usage=usage))
-    if wants_usage(answer.request):
-        events.append(Event(head | {"choices": [], "usage": usage, "service_tier": "on_demand"}, usage=usage))
+    tier = {"service_tier": "on_demand"} if wants_usage(answer.request) else {}
+    if tier:
+        events.append(Event(head | tier | {"choices": [], "usage": usage}, usage=usage))
     events.append(Event("[DONE]", usage=usage))
-    return Reply(head["id"], usage, events=events, service_tier="on_demand")
+    return Reply(head["id"], usage, events=events, service_tier=tier.get("service_tier", ""))
 
 
 # Responses and embeddings, of OpenAI

@@ -61,7 +61,7 @@ CUT_MODEL: Final = "openai/gpt-oss-20b"
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One request served. `usage` is what is billed; `sent_usage` is what the client was told of it."""
+    """One request served. `usage` is what is billed; `sent_usage` is what the client was told of it before the end."""
 
     seller: str
     path: str

@@ -19,6 +19,7 @@ from services import (
     EXAMPLES,
     SERVICES,
     ChildFailedError,
+    Service,
     read_log,
     replay_provider,
     sdk_environment,
@@ -41,7 +42,7 @@ def run_services(origin: str, ledger: Path, log: Path, outputs: Path) -> None:
         for service in SERVICES:
             task = progress.add_task(service.name, total=service.calls)
             before = len(read_log(log))
-            output = outputs / f"{service.name}.txt"
+            output = output_of(service, outputs)
             environment = sdk_environment(origin) | service_environment(service, origin, ledger)
             with start_service(service, environment, output) as process:
                 while process.poll() is None:
@@ -52,14 +53,22 @@ def run_services(origin: str, ledger: Path, log: Path, outputs: Path) -> None:
             progress.update(task, completed=service.calls)
 
 
+def output_of(service: Service, directory: Path) -> Path:
+    """Where a service's output goes; it is shown only when something fails."""
+    return directory / f"{service.name}.txt"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Bill lines on this machine, without a key or a network.")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="made anew (default: %(default)s)")
+    parser.add_argument(
+        "--directory", type=Path, default=DIRECTORY, help="for the ledger and the logs (default: %(default)s)"
+    )
     directory = parser.parse_args(arguments).directory.resolve()
     console = Console()
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
     ledger, log = directory / "ledger", directory / "served.jsonl"
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(ledger, ignore_errors=True)
+    log.unlink(missing_ok=True)
     console.print("Three services call OpenAI, Anthropic and Groq; a replay provider on this machine answers.\n")
     try:
         with replay_provider(log) as origin:
@@ -67,7 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ChildFailedError as error:
         console.print(str(error), markup=False, highlight=False)
         return 1
-    return report(f"chdb://{ledger}", read_log(log), console)
+    code = report(f"chdb://{ledger}", read_log(log), console)
+    if code != 0:
+        for service in SERVICES:
+            console.print(output_of(service, directory).read_text(), markup=False, highlight=False)
+    return code
 
 
 if __name__ == "__main__":

@@ -53,7 +53,11 @@ def replay_provider(log: Path, *options: str) -> Iterator[str]:
             yield ready[0]
         finally:
             process.terminate()
-            process.wait(STOP_SECONDS)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:

@@ -50,9 +50,10 @@ class ObservedCall:
         self._end("")
 
     def close(self) -> None:
-        """The client closed the response: an abort, unless the provider had said that it was done."""
+        """The client closed the response: an abort, unless the provider had said that it was done or had refused."""
         if not self._ended:
-            self._end("" if self._exchange.finished else sc.ERROR_ABORTED)
+            over = self._exchange.finished or self._exchange.status >= 400  # SDKs retry without reading the refusal
+            self._end("" if over else sc.ERROR_ABORTED)
 
     def fail(self, error: BaseException, *, streaming: bool = False) -> None:
         """The client raised. A stream that breaks was billed up to there, like one that is aborted."""

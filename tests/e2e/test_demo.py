@@ -1,4 +1,4 @@
-"""The demo from end to end: real SDKs under opentelemetry-instrument, and the ledger held against the provider's log."""
+"""The demo from end to end: real SDKs under opentelemetry-instrument, the ledger against the provider's own log."""
 
 import json
 import os
@@ -54,7 +54,13 @@ def run(*arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     command = [sys.executable, *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment | {"COLUMNS": "160"}, capture_output=True, text=True, timeout=DEADLINE_S
+        command,
+        check=False,
+        cwd=ROOT,
+        env=environment | {"COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
     )
     assert 0 == done.returncode, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -119,7 +125,7 @@ def test_lines_say_what_was_served(demo: Demo) -> None:
     for entry, row in demo.pairs():
         assert facts(entry["seller"], entry) == facts(row["provider"], row | {"streaming": bool(row["streaming"])})
         if entry["completed"]:
-            assert entry["service_tier"] == row["service_tier"], entry["response_id"]
+            assert entry["service_tier"] == row["service_tier"], entry
 
 
 def test_buckets_are_those_served(demo: Demo) -> None:
@@ -220,7 +226,10 @@ def test_the_application_noticed_nothing(demo: Demo) -> None:
     for service in SERVICES:
         work = schedule(WORKLOADS[service.workload], service.calls)
         expected = Counter(failing.get(task.job.__name__, ANSWERED) for task, _ in work)
-        [line] = (demo.directory / f"{service.name}.txt").read_text().splitlines()
+        # OpenTelemetry itself warns on the lines before where a second distribution is installed.
+        output = (demo.directory / f"{service.name}.txt").read_text()
+        line = output.splitlines()[-1].removeprefix(f"{service.workload}: ")
+        assert "Traceback" not in output
         assert expected == Counter({name: int(count) for count, name in re.findall(r"(\d+) (\w+)", line)})
 
 

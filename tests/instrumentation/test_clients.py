@@ -86,6 +86,13 @@ def test_a_stream_that_the_client_leaves_is_aborted(harness, read: int) -> None:
     assert ("chatcmpl-1" if read else None) == span.attributes.get("gen_ai.response.id")
 
 
+def test_a_refused_stream_that_is_closed_unread_is_an_error_and_no_abort(harness) -> None:
+    """SDKs retry without reading the refusal's body."""
+    harness.instrument()
+    harness.request(answer(harness, {"error": {}}, 429), URL, json=REQUEST, stream=True, read=0)
+    assert "429" == harness.spans[0].attributes["error.type"]
+
+
 def test_leaving_a_stream_after_its_end_marker_is_no_abort(harness) -> None:
     """SDKs stop reading at [DONE] and close."""
     harness.instrument()
