@@ -74,7 +74,7 @@ class ClientPatch:
     def _responded(
         self, call: ObservedCall, response: Any, kwargs: Mapping[str, Any], stream_type: Callable[..., Any]
     ) -> Any:
-        if kwargs.get("stream"):
+        if kwargs.get("stream") and not response.is_closed:  # a transport may have read the body already
             call.respond(response.status_code, response.headers)
             response.stream = stream_type(response.stream, call)
         else:
