@@ -76,8 +76,8 @@ def test_a_write_is_bounded() -> None:
     writer.close()
 
 
-def test_a_transient_error_reaches_every_waiting_request() -> None:
-    """Nothing is acknowledged, and the thread goes on with the next request."""
+def test_a_transient_error_reaches_every_waiting_request(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is acknowledged, the thread goes on with the next request, and an outage is logged once."""
     answers = iter([RetryableError("down"), OSError("gone")])
 
     def check(calls: Sequence[LLMCall]) -> None:
@@ -92,6 +92,10 @@ def test_a_transient_error_reaches_every_waiting_request() -> None:
         writer.submit([make_call(1)]).result(10)
     assert [] == writer.submit([make_call(1)]).result(10)
     writer.close()
+    assert [
+        "the ledger takes no lines, and senders keep theirs: down",
+        "the ledger takes lines again",
+    ] == caplog.messages
 
 
 def test_a_line_that_never_fits_does_not_hold_up_its_neighbours() -> None:

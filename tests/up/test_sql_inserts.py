@@ -1,0 +1,84 @@
+"""INSERT at the ClickHouse port, where `--writable` allows it."""
+
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from sql_requests import KINDS_ROW, ask, basic, code_of
+from up_process import Up, connect
+
+
+@pytest.mark.parametrize(("compress", "number"), [(True, 1), ("gzip", 2), ("zstd", 3), ("lz4", 4), (False, 5)])
+def test_a_client_inserts_where_it_may(writable: Up, compress: bool | str, number: int) -> None:
+    """Every kind of column, every compression, and the summary counts the rows."""
+    row = (number, *KINDS_ROW[1:])
+    with connect(writable, password="pa:ss wörd", compress=compress) as client:
+        names = client.query("SELECT * FROM kinds LIMIT 0").column_names
+        summary = client.insert("kinds", [row] * 3, column_names=names)
+        found = client.query("SELECT * FROM kinds WHERE i = {i:Int64}", {"i": number}, column_formats={"f": "bytes"})
+
+    assert 3 == summary.written_rows
+    assert [row] * 3 == found.result_rows
+
+
+def test_inserts_of_other_forms(writable: Up, writer: Client) -> None:
+    """VALUES in the URL or the body, a format with its data in the body, blank first bytes of data included."""
+    credentials = {"user": "default", "password": "pa:ss wörd"}
+    asked = [
+        ask(writable, query="INSERT INTO kinds (i, a) VALUES (5000, ['a;b']), (5001, [])", **credentials),
+        ask(writable, "INSERT INTO llmcost.kinds (i) FORMAT CSV\n5002\n5003\n", **credentials),
+        ask(writable, b'{"i": 5004}\n', query="INSERT INTO `kinds` FORMAT JSONEachRow", **credentials),
+        ask(writable, b"\n5005\n", query="INSERT INTO TABLE kinds (i) FORMAT LineAsString", **credentials),
+    ]
+
+    assert [200, 200, 200] == [response.status for response, _ in asked[:3]]
+    assert asked[3][0].status >= 400
+    # What stands behind a semicolon is data that is not read, and never a statement.
+    ask(writable, "INSERT INTO kinds (i) VALUES (4999); DROP TABLE kinds", **credentials)
+    assert [(5000 + n,) for n in range(5)] == writer.query(
+        "SELECT i FROM kinds WHERE i BETWEEN 5000 AND 5999 ORDER BY i"
+    ).result_rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO kinds (a) VALUES ([file('{canary}')])",
+        "INSERT INTO kinds (a) SELECT [file('{canary}')]",
+        "INSERT INTO kinds (a) FROM INFILE '{canary}' FORMAT CSV",
+        "INSERT INTO FUNCTION file('{directory}/out') FORMAT CSV\n1\n",
+        "INSERT INTO default.`{canary}` (c1) FORMAT CSV\n1\n",
+        "INSERT INTO default.`{directory}/out.csv` (c1) FORMAT CSV\n1\n",
+        "INSERT INTO `{directory}/out.csv` (c1) FORMAT CSV\n1\n",
+        "INSERT INTO kinds (i) SETTINGS input_format_values_interpret_expressions = 1 VALUES (1 + 1)",
+        "INSERT INTO kinds (i)",
+        "DROP TABLE kinds",
+        "CREATE TABLE llmcost.more (a Int8) ENGINE = Memory",
+        "ALTER TABLE kinds DELETE WHERE 1",
+    ],
+)
+def test_a_writer_writes_rows_and_nothing_else(writable: Up, writer: Client, tmp_path: Path, sql: str) -> None:
+    """No DDL, no file, no expression that could read one, no second statement."""
+    canary = tmp_path / "canary"
+    canary.write_text("1\n")
+    before = writer.query("SELECT count(), sum(length(a)) FROM kinds").result_rows
+    for mark, value in {"{canary}": canary, "{directory}": tmp_path}.items():
+        sql = sql.replace(mark, str(value))
+
+    response, body = ask(writable, sql, headers=basic("default", "pa:ss wörd"))
+
+    after = writer.query("SELECT count(), sum(length(a)) FROM kinds").result_rows
+    assert ([canary], "1\n") == (list(tmp_path.iterdir()), canary.read_text())
+    assert 1 == writer.command("SELECT count() FROM system.tables WHERE name = 'kinds'")
+    assert (True, before) == (response.status >= 400, after), body
+
+
+def test_reading_stays_read_only_for_a_writer(writable: Up) -> None:
+    """A SELECT has the reader's bounds, and a GET cannot insert."""
+    headers = basic("default", "pa:ss wörd")
+
+    assert b"1\n" == ask(writable, "SELECT getSetting('readonly')", headers=headers)[1]
+    assert (500, "164") == code_of(
+        ask(writable, method="GET", query="INSERT INTO kinds (i) VALUES (1)", headers=headers)[0]
+    )
