@@ -124,12 +124,14 @@ def test_json_lines_name_a_column_that_comes_late(tmp_path: Path) -> None:
 def test_parquet_times_come_as_exact_text(tmp_path: Path) -> None:
     """Nanoseconds stay, a zone is taken off, nested fields are columns, and batches go on counting."""
     ns = [1_700_158_623_979_960_001] * 7_000
-    table = pa.table({
-        "naive": pa.array(ns, pa.timestamp("ns")),
-        "zoned": pa.array(ns, pa.timestamp("ns", tz="Europe/Berlin")),
-        "usage": pa.array([{"in": 12, "details": {"cached": 3}}] * 7_000),
-        "price": pa.array([Decimal("0.10")] * 7_000, pa.decimal128(10, 2)),
-    })
+    table = pa.table(
+        {
+            "naive": pa.array(ns, pa.timestamp("ns")),
+            "zoned": pa.array(ns, pa.timestamp("ns", tz="Europe/Berlin")),
+            "usage": pa.array([{"in": 12, "details": {"cached": 3}}] * 7_000),
+            "price": pa.array([Decimal("0.10")] * 7_000, pa.decimal128(10, 2)),
+        }
+    )
     path = tmp_path / "usage"
     parquet.write_table(table, path)
 

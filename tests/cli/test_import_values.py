@@ -169,7 +169,23 @@ def test_any_value_is_a_count_or_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["-1", "1.5", "NaN", "Infinity", "1_000", "1,000", "٣", "0x10", "", "1e13", "1" * 5_000, 10**13, True, False, "true"],
+    [
+        "-1",
+        "1.5",
+        "NaN",
+        "Infinity",
+        "1_000",
+        "1,000",
+        "٣",
+        "0x10",
+        "",
+        "1e13",
+        "1" * 5_000,
+        10**13,
+        True,
+        False,
+        "true",
+    ],
 )
 def test_what_is_no_count_is_refused(value: Any) -> None:
     """Signs, fractions, separators, other digits, words, truth values and absurd sizes are no token counts."""
