@@ -57,6 +57,7 @@ class Delivery(Generic[T]):
         self._idle = threading.Event()
         self._idle.set()
         self._deadline = float("inf")
+        self._in_hand = 0  # items that `handle` has and has not answered for
         self._thread: threading.Thread | None = None
 
     def put(self, item: T) -> None:
@@ -78,19 +79,24 @@ class Delivery(Generic[T]):
         self._wake.set()
         return self._idle.wait(timeout_ms / 1000)
 
-    def shutdown(self) -> None:
-        """Deliver what waits, for `shutdown_timeout_ms` at most; what is left then is dropped. Safe to call twice."""
+    def shutdown(self) -> bool:
+        """Deliver what waits, for `shutdown_timeout_ms` at most; what is left then is dropped. Safe to call twice.
+
+        Returns whether `handle` is at rest; a batch that it still has is counted as dropped too.
+        """
         if self._stop.is_set():
-            return
+            return self._in_hand == 0
         self._deadline = monotonic() + self._settings.shutdown_timeout_ms / 1000
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(self._settings.shutdown_timeout_ms / 1000 + 1)
-        left = len(self._queue)
+        in_hand = self._in_hand
+        left = len(self._queue) + in_hand
         self._queue.clear()
         if left:
             self._drop(left, "shut_down")
+        return in_hand == 0
 
     def _start(self) -> None:
         with self._lock:
@@ -107,7 +113,10 @@ class Delivery(Generic[T]):
             self._wake.wait(self._settings.flush_interval_ms / 1000)
             self._wake.clear()
             while self._queue and monotonic() < self._deadline:
-                self._deliver([self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch_size))])
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch_size))]
+                self._in_hand = len(batch)
+                self._deliver(batch)
+                self._in_hand = 0
             self._idle.set()
             if self._queue:
                 self._idle.clear()  # put() came between the last look and the mark

@@ -19,7 +19,7 @@ class CallMetrics:
     def __init__(self, dimensions: Sequence[str], meter_provider: MeterProvider | None = None) -> None:
         meter = get_meter("otel_llmcost", __version__, meter_provider)
         self._dimensions = tuple(dimensions)
-        self._cost = meter.create_counter("llmcost.cost", "USD", "Effective cost of provider calls")
+        self._cost = meter.create_counter("llmcost.cost", "usd", "Effective cost of provider calls")
         self._calls = meter.create_counter("llmcost.calls", "{call}", "Provider calls")
         self._tokens = meter.create_counter("llmcost.tokens", "{token}", "Tokens by direction")
         self._unpriced = meter.create_counter("llmcost.unpriced.tokens", "{token}", "Tokens without a price")

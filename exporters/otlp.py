@@ -4,6 +4,7 @@ Every GenAI span goes, sampled or not; the receiver prices and attributes them.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -16,8 +17,15 @@ class OtlpForwarder:
     """Sends spans over OTLP/gRPC; connects on the first write, so that an application starts without the receiver."""
 
     def __init__(self, url: str) -> None:
+        """
+        Raises:
+            MissingExtraError: the OTLP exporter is not installed.
+        """
+        if find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
+            raise MissingExtraError("an otlp:// ledger", "otlp")
         parts = urlsplit(url)
-        self._endpoint = f"{parts.hostname}:{parts.port or 4317}"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        self._endpoint = f"{host}:{parts.port or 4317}"
         self._secure = parts.scheme == "otlps"
         self._exporter: SpanExporter | None = None
 
@@ -26,7 +34,6 @@ class OtlpForwarder:
 
         Raises:
             RetryableError: it has not.
-            MissingExtraError: the OTLP exporter is not installed.
         """
         if self._exporter is None:
             self._exporter = self._connect()
@@ -40,8 +47,6 @@ class OtlpForwarder:
             self._exporter = None
 
     def _connect(self) -> SpanExporter:
-        try:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-        except ImportError:
-            raise MissingExtraError("an otlp:// ledger", "otlp") from None
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
         return OTLPSpanExporter(endpoint=self._endpoint, insecure=not self._secure)

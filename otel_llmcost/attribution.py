@@ -51,7 +51,8 @@ class Attribution:
     """Sets the dimensions of calls by the configured rules.
 
     Before the rules, a dimension has the value of the resource attribute of its name (`team=search` in
-    `OTEL_RESOURCE_ATTRIBUTES`) or, stronger, of the span attribute `llmcost.tag.<name>`.
+    `OTEL_RESOURCE_ATTRIBUTES`) or, stronger, of the span attribute of its name (where baggage processors leave
+    entries), or of the span attribute `llmcost.tag.<name>`.
     """
 
     def __init__(self, settings: AttributionSettings) -> None:
@@ -67,7 +68,7 @@ class Attribution:
         """Dimension → value, tags and who-fields together; a dimension that nothing set has `unattributed`."""
         found = dict(call.tags)
         for name in self.dimensions:
-            value = text(span, sc.TAG_PREFIX + name) or found.get(name) or text(resource, name)
+            value = text(span, sc.TAG_PREFIX + name, name) or found.get(name) or text(resource, name)
             if value:
                 found[name] = value
         facts = Facts(call, span, resource, found)

@@ -210,6 +210,7 @@ class LLMCall:
     error_type: str = ""
     finish_reason: str = ""
     attempt: int = 1
+    revision: int = 0  # of an imported row: when it was imported (s), so that a later import corrects an earlier one
     usage: Usage = UNKNOWN_USAGE
     reported_usd: Decimal | None = None
     # who

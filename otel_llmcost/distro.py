@@ -6,8 +6,9 @@ in front of its exporters and the ledger behind its spans.
 
 import atexit
 import logging
+import multiprocessing.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
@@ -19,13 +20,14 @@ from opentelemetry.trace import get_tracer_provider
 
 from otel_llmcost.attribution import baggage_keys
 from otel_llmcost.call import Source
-from otel_llmcost.exporters import open_sink
+from otel_llmcost.errors import InputError
+from otel_llmcost.exporters import Sink, open_sink
 from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.exporters.otlp import OtlpForwarder
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.processors.sampler import RecordGenAiSampler
-from otel_llmcost.processors.sdk import EnrichingExporter, LedgerSpanProcessor, from_sdk
+from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
 from otel_llmcost.settings import Settings, load_settings
 
 _logger = logging.getLogger("otel_llmcost")
@@ -62,6 +64,9 @@ def attach(provider: TracerProvider, settings: Settings, pipeline: Pipeline) -> 
 
     Call it before tracers are made, so that they get the sampler too.
     """
+    keys = baggage_keys(settings.attribution)
+    if keys:
+        provider.add_span_processor(BaggageSpanProcessor(keys))
     if settings.ledger == "off":
         _logger.info("otel-llmcost: no ledger is configured (OTEL_LLMCOST_LEDGER); costs are on exported spans only")
         return
@@ -71,23 +76,52 @@ def attach(provider: TracerProvider, settings: Settings, pipeline: Pipeline) -> 
     # Exit handlers run last in, first out: the ledger is settled while the meter provider still exports, so that
     # what is lost at the end is in llmcost.dropped too.
     atexit.register(processor.shutdown)
+    # A forked child of multiprocessing ends without exit handlers; its finalizers are made anew after the fork.
+    multiprocessing.util.register_after_fork(
+        processor, lambda it: multiprocessing.util.Finalize(it, it.shutdown, exitpriority=0)
+    )
 
 
 def _ledger_processor(settings: Settings, pipeline: Pipeline) -> LedgerSpanProcessor:
-    metrics = CallMetrics(settings.attribution.dimensions)
+    metrics = CallMetrics(settings.metrics.dimensions)
+    handle: Callable[[list[ReadableSpan]], None]
     if settings.ledger.startswith("otlp"):
         forwarder = OtlpForwarder(settings.ledger)
         handle, close = forwarder.write, forwarder.close
     else:
         sink = open_sink(settings.ledger)
-        close = sink.close
+        handle, close = SpanBilling(pipeline, sink, metrics).take, sink.close
+    return LedgerSpanProcessor(Delivery(handle, settings.delivery, metrics.dropped), close)
 
-        def handle(spans: Sequence[ReadableSpan]) -> None:
-            calls = [c for span in spans if (c := pipeline.process_span(from_sdk(span), Source.SDK_SPAN))]
-            if calls:
-                sink.write(calls)
-            for call in calls:
-                metrics.record(call)
 
-    delivery: Delivery[ReadableSpan] = Delivery(handle, settings.delivery, metrics.dropped)
-    return LedgerSpanProcessor(delivery, baggage_keys(settings.attribution), close)
+class SpanBilling:
+    """Spans → bill lines → sink and metrics."""
+
+    def __init__(self, pipeline: Pipeline, sink: Sink, metrics: CallMetrics) -> None:
+        self._pipeline = pipeline
+        self._sink = sink
+        self._metrics = metrics
+
+    def take(self, spans: Sequence[ReadableSpan]) -> None:
+        """Price the spans and write their lines; a span that can never be read is counted and left out.
+
+        Raises:
+            DeliveryError: the sink did not take the lines.
+        """
+        lines = []
+        unreadable = 0
+        for span in spans:
+            try:
+                call = self._pipeline.process_span(from_sdk(span), Source.SDK_SPAN)
+            except InputError:
+                unreadable += 1
+                continue
+            if call is not None:
+                lines.append(call)
+        if lines:
+            self._sink.write(lines)
+        for call in lines:
+            self._metrics.record(call)
+        if unreadable:
+            _logger.error("otel-llmcost: %d spans could not be read; see llmcost.dropped", unreadable)
+            self._metrics.dropped(unreadable, "unreadable")

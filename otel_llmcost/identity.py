@@ -11,16 +11,20 @@ _SOURCE_RANK: Final = {Source.WIRE: 3, Source.SDK_SPAN: 2, Source.OTLP: 2, Sourc
 _STATUS_RANK: Final = {Status.EXACT: 3, Status.LOWER_BOUND: 2, Status.ESTIMATED: 1, Status.UNPRICED: 0}
 
 
-def call_id(provider: str, response_id: str, host: str, trace_id: bytes, span_id: bytes) -> bytes:
+def call_id(  # noqa: PLR0913 - what a call is known by
+    provider: str, response_id: str, host: str, trace_id: bytes, span_id: bytes, *, at_wire: bool = False
+) -> bytes:
     """16 bytes that identify a provider call.
 
     From the provider's response id where that seller's ids are unique in the world and the call went to the seller
-    itself; a response id of anyone else (a server of your own, a gateway, a cache, a mock) may come again for another
-    call and counts only within its trace; without a response id, the span is the call.
+    itself. A response id of anyone else (a server of your own, a gateway, a cache, a mock) may come again for another
+    call: it counts only within its trace, and not at all for what was seen at the wire (`at_wire`), where every
+    exchange is a call of its own. Without a response id, the span is the call.
     """
-    if not response_id:
+    unique = _ids_are_unique(provider, host)
+    if not response_id or (at_wire and not unique):
         return digest(b"span", trace_id, span_id)
-    if _ids_are_unique(provider, host):
+    if unique:
         return digest(b"response", provider.encode(), response_id.encode())
     return digest(b"scoped", provider.encode(), response_id.encode(), trace_id)
 
@@ -49,9 +53,10 @@ def version(call: LLMCall) -> int:
     of the content decides, so that the outcome never depends on who came first. Fits 40 bits; the bits above are
     for restatements.
     """
-    cost = call.cost
-    known = 1 if call.usage.known else 0
-    rank = known << 6 | _SOURCE_RANK[call.source] << 4 | (_STATUS_RANK[cost.status] if cost else 0) << 2
+    rank = (64 if call.usage.known else 0) | _SOURCE_RANK[call.source] << 4
+    if call.source is Source.IMPORT:
+        return rank << 32 | call.revision  # a later import of the same rows corrects the earlier one as a whole
+    rank |= (_STATUS_RANK[call.cost.status] if call.cost else 0) << 2
     return rank << 32 | crc32(_content(call).encode())
 
 

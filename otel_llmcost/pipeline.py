@@ -18,6 +18,7 @@ from dataclasses import replace
 from otel_llmcost.attribution import Attribution
 from otel_llmcost.call import LLMCall, Source
 from otel_llmcost.dialects import read_span
+from otel_llmcost.errors import InputError
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.settings import Settings
 from otel_llmcost.span import Attributes, Span
@@ -39,9 +40,17 @@ class Pipeline:
         return cls(PriceBook.bundled(), Attribution(settings.attribution))
 
     def process_span(self, span: Span, source: Source) -> LLMCall | None:
-        """The bill line of a span; None where the span is no inference call."""
-        call = read_span(span, source)
-        return None if call is None else self._finish(call, span.attributes, span.resource)
+        """The bill line of a span; None where the span is no inference call.
+
+        Raises:
+            InputError: this span can never be read; the spans beside it can.
+        """
+        try:
+            call = read_span(span, source)
+            return None if call is None else self._finish(call, span.attributes, span.resource)
+        except Exception as error:
+            # Input is hostile, and one span must not sink the batch it came in. The type only: a text may hold content.
+            raise InputError(f"the span cannot be read: {type(error).__name__}") from error
 
     def process_call(self, call: LLMCall) -> LLMCall:
         """The bill line of a call that comes from elsewhere than a span, such as a row of a file."""

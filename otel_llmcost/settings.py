@@ -23,13 +23,14 @@ ENV_CONFIG: Final = "OTEL_LLMCOST_CONFIG"
 LEDGER_SCHEMES: Final = ("clickhouse", "clickhouses", "chdb", "otlp", "otlps")
 DIMENSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-BUILT_IN_DIMENSIONS: Final = ("team", "feature", "customer", "user", "session", "agent", "workflow", "run")
-
 
 def _check_ledger(url: str) -> str:
     if url == "off":
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("is no URL") from None  # the parser's own text quotes the password
     if parts.scheme not in LEDGER_SCHEMES:
         raise ValueError(f"must be 'off' or a URL that starts with {', '.join(s + '://' for s in LEDGER_SCHEMES)}")
     if parts.scheme == "chdb" and not parts.path.strip("/"):
@@ -99,19 +100,27 @@ class DeliverySettings(_Section):
     """Longest wait for the ledger when the application ends."""
 
 
+class MetricsSettings(_Section):
+    """The metrics `llmcost.*`."""
+
+    dimensions: list[DimensionName] = Field(default_factory=lambda: ["team", "feature"])
+    """Dimensions that are attributes of metrics. Each multiplies the series: name only those of few values."""
+
+
 class Settings(_Section):
     """The whole configuration."""
 
     ledger: LedgerUrl = "off"
     """Where bill lines go: `clickhouse://user@host:8123/llmcost`, `clickhouses://…`, `chdb:///path`,
     `otlp://host:4317`, `otlps://…` or `off`."""
-    disabled: bool = False
+    disabled: Annotated[bool, Field(strict=False)] = False
     """True: nothing is instrumented and nothing is written."""
-    usage_cost_attribute: bool = True
+    usage_cost_attribute: Annotated[bool, Field(strict=False)] = True
     """Also write `gen_ai.usage.cost`, the key that today's readers look for."""
     attribution: AttributionSettings = Field(default_factory=AttributionSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
@@ -153,8 +162,8 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     names = environment_names()
     found: dict[str, Any] = {}
     for variable in sorted(environ):
-        if not variable.startswith(ENV_PREFIX) or variable == ENV_CONFIG:
-            continue
+        if not variable.startswith(ENV_PREFIX) or variable == ENV_CONFIG or not environ[variable].strip():
+            continue  # as everywhere in OpenTelemetry, an empty variable is one that is not set
         if variable not in names:
             raise ConfigError(f"{variable}: unknown variable{_nearest(variable, names)}")
         *parents, leaf = names[variable]

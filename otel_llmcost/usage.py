@@ -47,7 +47,7 @@ def _whole(value: float | str | Decimal) -> int:
         number = Decimal(value)
     except InvalidOperation:
         raise CountError("text is no count") from None
-    if not number.is_finite() or abs(number) > MAX_COUNT:
+    if not number.is_finite() or not -MAX_COUNT <= number <= MAX_COUNT:
         raise CountError(f"not a number up to {MAX_COUNT}")
     if number != number.to_integral_value():
         raise CountError("no whole number")

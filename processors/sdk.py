@@ -54,23 +54,26 @@ def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(attributes or {})
 
 
-class LedgerSpanProcessor(SpanProcessor):
-    """Queues every ended GenAI span for the ledger, sampled or not, and copies baggage to it as it starts."""
+class BaggageSpanProcessor(SpanProcessor):
+    """Copies the named baggage entries to GenAI spans as they start; no other entry ever becomes an attribute."""
 
-    def __init__(
-        self, delivery: Delivery[ReadableSpan], baggage_keys: Sequence[str], close: Callable[[], None]
-    ) -> None:
-        self._delivery = delivery
-        self._baggage_keys = tuple(baggage_keys)
-        self._close = close
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         with host_unharmed("baggage"):
-            if not self._baggage_keys or not is_genai(span.attributes or {}):
+            if not is_genai(span.attributes or {}):
                 return
             entries = baggage.get_all(parent_context)
-            found = {key: str(entries[key]) for key in self._baggage_keys if entries.get(key) is not None}
-            span.set_attributes(found)
+            span.set_attributes({key: str(entries[key]) for key in self._keys if entries.get(key) is not None})
+
+
+class LedgerSpanProcessor(SpanProcessor):
+    """Queues every ended GenAI span for the ledger, sampled or not. `close` is called once nothing uses the ledger."""
+
+    def __init__(self, delivery: Delivery[ReadableSpan], close: Callable[[], None]) -> None:
+        self._delivery = delivery
+        self._close = close
 
     def on_end(self, span: ReadableSpan) -> None:
         with host_unharmed("queue"):
@@ -78,8 +81,9 @@ class LedgerSpanProcessor(SpanProcessor):
                 self._delivery.put(span)
 
     def shutdown(self) -> None:
-        self._delivery.shutdown()
-        self._close()
+        # A ledger that hangs holds on to its connection: closing it would wait for the answer that does not come.
+        if self._delivery.shutdown():
+            self._close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._delivery.flush(timeout_millis)

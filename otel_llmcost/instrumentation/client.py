@@ -12,6 +12,7 @@ from typing import Any
 from opentelemetry.instrumentation.utils import unwrap
 from wrapt import wrap_function_wrapper
 
+from otel_llmcost.guard import host_unharmed
 from otel_llmcost.instrumentation.observer import HttpRequest, ObservedCall, Observer
 
 
@@ -40,7 +41,7 @@ class ClientPatch:
             with call.active():
                 response = wrapped(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            self._failed(call, error)
             raise
         return self._responded(call, response, kwargs, self._sync_stream)
 
@@ -54,7 +55,7 @@ class ClientPatch:
             with call.active():
                 response = await wrapped(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            self._failed(call, error)
             raise
         return self._responded(call, response, kwargs, self._async_stream)
 
@@ -74,14 +75,23 @@ class ClientPatch:
     def _responded(
         self, call: ObservedCall, response: Any, kwargs: Mapping[str, Any], stream_type: Callable[..., Any]
     ) -> Any:
-        if kwargs.get("stream") and not response.is_closed:  # a transport may have read the body already
-            call.respond(response.status_code, response.headers)
-            response.stream = stream_type(response.stream, call)
-        else:
-            call.respond(response.status_code, response.headers, decoded=True)
-            call.feed(response.content)
-            call.complete()
+        with host_unharmed("response"):
+            if response.is_stream_consumed or not kwargs.get("stream"):
+                call.respond(response.status_code, response.headers, decoded=True)
+                call.feed(response.content)
+                call.complete()
+            elif response.is_closed:  # by a hook of the application, unread
+                call.respond(response.status_code, response.headers)
+                call.close()
+            else:
+                call.respond(response.status_code, response.headers)
+                response.stream = stream_type(response.stream, call)
         return response
+
+    def _failed(self, call: ObservedCall, error: BaseException) -> None:
+        if isinstance(error, self._module.HTTPStatusError):  # a hook of the application raised on the status
+            call.respond(error.response.status_code, error.response.headers)
+        call.fail(error)
 
 
 def _sync_stream_type(base: type[Any]) -> type[Any]:

@@ -16,7 +16,7 @@ from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.processors.sampler import RecordGenAiSampler
-from otel_llmcost.processors.sdk import EnrichingExporter, LedgerSpanProcessor, from_sdk
+from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
 from otel_llmcost.settings import Settings
 
 SETTINGS = Settings.model_validate(
@@ -43,7 +43,8 @@ class Application:
         self.provider.add_span_processor(SimpleSpanProcessor(exporter))
         self.delivery = Delivery(self._take, SETTINGS.delivery, lambda count, reason: pytest.fail(reason))
         self.closed = 0
-        self.provider.add_span_processor(LedgerSpanProcessor(self.delivery, ["customer"], self._close))
+        self.provider.add_span_processor(BaggageSpanProcessor(["customer"]))
+        self.provider.add_span_processor(LedgerSpanProcessor(self.delivery, self._close))
         self.tracer = self.provider.get_tracer("test")
 
     def _take(self, spans) -> None:
