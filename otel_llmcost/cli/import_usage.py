@@ -4,6 +4,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Final
 
 from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
@@ -40,7 +41,8 @@ importing again:
   Importing the same file twice changes nothing, and so does a renamed file or one with rows appended. With
   response_id (or call_id) mapped, a call is known by provider and that id. Without, it is known by all values of its
   row, the --set constants, and which of the equal rows of the file it is (two equal rows are two calls). So other
-  constants, or a file with other columns, make other calls: keep to one command line per file.
+  constants, or a file with other columns, make other calls: keep to one command line per file. The same rows imported
+  with another --map, --cache, --timezone or other rules are corrected: the later import counts, as a whole.
 
 what is refused:
   A row that cannot be read (negative or fractional tokens, no time, a number above 10^12, broken quotes) is shown
@@ -109,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
                 on_rejected=rejections.show,
                 on_batch=lambda read: show(file.fraction(), f"{read:,} rows"),
                 strict=args.strict,
-            ).run(read_calls(file.rows(), plan))
+            ).run(read_calls(file.rows(), plan, int(time())))
     finally:
         sink.close()
     _print_account(account, args)

@@ -43,9 +43,7 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
     requested = text(attributes, sc.REQUEST_MODEL)
     error_type = text(attributes, sc.ERROR_TYPE)
     return LLMCall(
-        call_id=call_id(
-            provider, response_id, host, span.trace_id, span.span_id, at_wire=dialect is WIRE
-        ),
+        call_id=call_id(provider, response_id, host, span.trace_id, span.span_id, at_wire=dialect is WIRE),
         trace_id=span.trace_id,
         span_id=span.span_id,
         parent_span_id=span.parent_span_id,

@@ -67,8 +67,11 @@ class RowIdentity:
         self._seen.close()
 
 
-def read_calls(rows: Iterable[Row | Rejected], plan: Plan) -> Iterator[LLMCall | Rejected]:
-    """The calls of a file's rows, not priced yet; a row that cannot be read comes as `Rejected`, in its place."""
+def read_calls(rows: Iterable[Row | Rejected], plan: Plan, imported_at_s: int) -> Iterator[LLMCall | Rejected]:
+    """The calls of a file's rows, not priced yet; a row that cannot be read comes as `Rejected`, in its place.
+
+    `imported_at_s`: the time of the import; where the same row is imported again, the later import counts.
+    """
     parsers = plan.parsers()
     constants = plan.constant_values()
     with RowIdentity(plan.constants) as identity:
@@ -86,6 +89,7 @@ def read_calls(rows: Iterable[Row | Rejected], plan: Plan) -> Iterator[LLMCall |
             except UnreadableError as error:
                 yield Rejected(row.line, f"{column}: {error}")
                 continue
+            fields["revision"] = imported_at_s
             yield _call(fields, row, plan, identity) if "ts" in fields else Rejected(row.line, "has no time")
 
 
@@ -111,6 +115,7 @@ def _call(fields: dict[str, Any], row: Row, plan: Plan, identity: RowIdentity) -
         usage=_usage(fields, plan, flags),
         reported_usd=fields.get("reported_cost_usd"),
         tags=tags,
+        revision=fields["revision"],
         **{name: fields.get(name, "") for name in _PLAIN},
     )
 

@@ -46,20 +46,19 @@ class ObservedCall:
             self._exchange.feed(chunk)
 
     def complete(self) -> None:
-        """The body was read to its end."""
-        self._end("")
+        """The body was read to its end; a stream may have been cut there, before the provider was done."""
+        self._end("", ended_by_provider=True)
 
     def close(self) -> None:
         """The client closed the response: an abort, unless the provider had said that it was done or had refused."""
         if not self._ended:
-            over = self._exchange.finished or self._exchange.status >= 400  # SDKs retry without reading the refusal
-            self._end("" if over else sc.ERROR_ABORTED)
+            self._end("" if self._exchange.finished else sc.ERROR_ABORTED)
 
     def fail(self, error: BaseException, *, streaming: bool = False) -> None:
         """The client raised. A stream that breaks was billed up to there, like one that is aborted."""
         self._end(sc.ERROR_ABORTED if streaming else type(error).__name__)
 
-    def _end(self, error_type: str) -> None:
+    def _end(self, error_type: str, *, ended_by_provider: bool = False) -> None:
         if self._ended:
             return
         self._ended = True
@@ -72,6 +71,8 @@ class ObservedCall:
             if self._first_chunk_ns is not None and self._exchange.streamed:
                 attributes[sc.RESPONSE_TIME_TO_FIRST_CHUNK] = (self._first_chunk_ns - self._started_ns) / 1e9
             error_type = error_type or reading.error_type or (str(status) if status >= 400 else "")
+            if ended_by_provider and not error_type and not self._exchange.whole:
+                error_type = sc.ERROR_ABORTED
             if error_type:
                 attributes[sc.ERROR_TYPE] = error_type
                 self._span.set_status(Status(StatusCode.ERROR))

@@ -26,7 +26,8 @@ def test_a_dimension_that_nothing_sets_is_unattributed() -> None:
 def test_resource_attributes_of_a_dimensions_name_count_without_a_rule() -> None:
     """`OTEL_RESOURCE_ATTRIBUTES=team=search` is enough; a tag on the span is stronger."""
     assert "search" == tags(resource={"team": "search"})["team"]
-    assert "ads" == tags(resource={"team": "search"}, span={"llmcost.tag.team": "ads"})["team"]
+    assert "shop" == tags(resource={"team": "search"}, span={"team": "shop"})["team"]
+    assert "ads" == tags(resource={"team": "search"}, span={"team": "shop", "llmcost.tag.team": "ads"})["team"]
 
 
 def test_later_rules_override_earlier_ones() -> None:

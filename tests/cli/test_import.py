@@ -85,6 +85,19 @@ def test_an_id_column_identifies_the_call_even_where_another_column_was_correcte
     assert [(3, 3)] == query(ledger, "SELECT count(), uniqExact(response_id) FROM llmcost.calls")
 
 
+def test_importing_with_a_corrected_mapping_replaces_every_line(tmp_path, ledger, monkeypatch) -> None:
+    """Never a mix of old and new: the later import counts, as a whole, cheaper or dearer."""
+    rows = [{**ROWS[0], "in": 1000 + number} for number in range(50)]
+    file = write_csv(tmp_path / "usage.csv", rows)
+    found = []
+    for hour, cache in enumerate(("inside", "outside", "inside")):
+        monkeypatch.setattr("otel_llmcost.cli.import_usage.time", lambda hour=hour: 1_800_000_000 + hour * 3600)
+        load(file, ledger, "--cache", cache)
+        found += query(ledger, "SELECT count(), sum(input_tokens), uniqExact(usage_rule) FROM llmcost.calls")
+    total = sum(row["in"] for row in rows)
+    assert [(50, total, 1), (50, total + 50 * 400, 1), (50, total, 1)] == found
+
+
 def test_a_row_that_cannot_be_read_is_told_with_its_line_and_the_rest_goes_in(tmp_path, ledger, capsys) -> None:
     """Exit code 3; no content in the message."""
     file = tmp_path / "usage.csv"

@@ -164,6 +164,13 @@ def test_without_a_response_id_the_span_is_the_call() -> None:
     assert read(failed, span_id=1).call_id == read(failed, span_id=1).call_id
 
 
+@pytest.mark.parametrize("huge", ["1e9999999", "-1e9999999", "1e-9999999", "9" * 5_000])
+def test_a_number_beyond_all_bounds_is_flagged(huge: str) -> None:
+    """Not even its size may cost anything."""
+    usage = read({**CURRENT, "gen_ai.usage.output_tokens": huge}).usage
+    assert 1 == len([flag for flag in usage.flags if flag.startswith("gen_ai.usage.output_tokens: ")])
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50) | st.binary(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -125,6 +125,19 @@ def test_a_ledger_that_stays_away_ends_with_the_application_and_a_count() -> Non
     assert ([], 35) == (ledger.items, sum(ledger.dropped.values()))
 
 
+def test_a_batch_that_the_ledger_never_answers_for_is_counted() -> None:
+    """Shutdown does not wait for it, and says that the ledger is not at rest."""
+    release = threading.Event()
+    ledger = Ledger()
+    ledger.handle = lambda _batch: release.wait(30)
+    delivery = make(ledger, shutdown_timeout_ms=50)
+    for item in range(7):
+        delivery.put(item)
+    assert not delivery.shutdown()
+    assert Counter(shut_down=7) == ledger.dropped
+    release.set()
+
+
 def test_after_shutdown_items_are_counted_as_dropped() -> None:
     """And a second shutdown does nothing."""
     ledger = Ledger()

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from factories import make_call
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factories import make_call
 from otel_llmcost.call import UNKNOWN_USAGE, Bucket, Cost, Outcome, Source, Status, Usage
 from otel_llmcost.identity import call_id, digest, version
 
@@ -29,6 +29,20 @@ def test_ids_from_elsewhere_are_scoped_to_their_trace(provider: str, host: str) 
     first = call_id(provider, "chatcmpl-1", host, TRACE, SPAN)
     assert first != call_id(provider, "chatcmpl-1", host, b"u" * 16, SPAN)
     assert first == call_id(provider, "chatcmpl-1", host, TRACE, b"v" * 8)
+
+
+def test_at_the_wire_every_exchange_with_such_a_host_is_a_call_of_its_own() -> None:
+    """A mock may answer twice with one id within one trace; a seller's id stays the identity."""
+    local = [call_id("openai", "chatcmpl-1", "127.0.0.1", TRACE, span, at_wire=True) for span in (SPAN, b"v" * 8)]
+    real = [call_id("openai", "chatcmpl-1", "api.openai.com", TRACE, span, at_wire=True) for span in (SPAN, b"v" * 8)]
+    assert (2, 1) == (len(set(local)), len(set(real)))
+
+
+def test_a_later_import_of_a_row_replaces_an_earlier_one_whatever_it_says() -> None:
+    """The import is a correction."""
+    earlier = replace(make_call(), source=Source.IMPORT, revision=1)
+    later = replace(earlier, revision=2, cost=Cost(Status.UNPRICED, "unknown_model:x"))
+    assert version(earlier) < version(later)
 
 
 @given(st.lists(st.binary(max_size=5), max_size=4), st.lists(st.binary(max_size=5), max_size=4))

@@ -39,29 +39,35 @@ class Harness:
         return (_async_stream if self.is_async else _sync_stream)(self.http, chunks)
 
     def request(
-        self, handler: Callable, url: str, *, read: int | None = None, stream: bool = False, **kwargs
+        self, handler: Callable, url: str, *, read: int | None = None, stream: bool = False, hook=None, **kwargs
     ) -> object:
-        """POST over a mock transport. With `stream`, read that many chunks (all: None) and close; returns the bytes."""
+        """POST over a mock transport; with `hook`, a response hook of the client.
+
+        With `stream`, read that many chunks (all: None) and close; returns the bytes, or with 0 the status.
+        """
+        options = {"transport": self.http.MockTransport(handler), "event_hooks": {"response": [hook] if hook else []}}
         if self.is_async:
-            return asyncio.run(self._request_async(handler, url, read, stream, kwargs))
-        with self.http.Client(transport=self.http.MockTransport(handler)) as client:
+            return asyncio.run(self._request_async(options, url, read, stream, kwargs))
+        with self.http.Client(**options) as client:
             if not stream:
                 return client.post(url, **kwargs)
             with client.stream("POST", url, **kwargs) as response:
-                chunks = response.iter_raw()
-                return [chunk for _, chunk in zip(range(10**9 if read is None else read), chunks, strict=False)]
+                if read == 0:
+                    return response.status_code
+                return [chunk for _, chunk in zip(range(read or 10**9), response.iter_raw(), strict=False)]
 
-    async def _request_async(self, handler: Callable, url: str, read: int | None, stream: bool, kwargs: dict) -> object:
-        async with self.http.AsyncClient(transport=self.http.MockTransport(handler)) as client:
+    async def _request_async(self, options: dict, url: str, read: int | None, stream: bool, kwargs: dict) -> object:
+        async with self.http.AsyncClient(**options) as client:
             if not stream:
                 return await client.post(url, **kwargs)
             found = []
             async with client.stream("POST", url, **kwargs) as response:
-                if read != 0:
-                    async for chunk in response.aiter_raw():
-                        found.append(chunk)
-                        if len(found) == read:
-                            break
+                if read == 0:
+                    return response.status_code
+                async for chunk in response.aiter_raw():
+                    found.append(chunk)
+                    if len(found) == read:
+                        break
             return found
 
 

@@ -110,6 +110,47 @@ def test_a_stream_that_breaks_is_aborted_and_raises_what_it_raised(harness) -> N
     assert "stream_aborted" == harness.spans[0].attributes["error.type"]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_stream_cut_by_the_provider_is_aborted(harness, count: int) -> None:
+    """A clean end of the connection before any finish reason; with one, a missing [DONE] is only bad manners."""
+    harness.instrument()
+    assert CHUNKS[:count] == harness.request(answer_stream(harness, CHUNKS[:count]), URL, json=REQUEST, stream=True)
+    assert (None if count == 2 else "stream_aborted") == harness.spans[0].attributes.get("error.type")
+
+
+def test_a_response_that_a_hook_closed_is_left_alone(harness) -> None:
+    """Reading it would raise where the application did not."""
+    harness.instrument()
+    if harness.is_async:
+
+        async def close(response):
+            await response.aclose()
+    else:
+
+        def close(response):
+            response.close()
+
+    assert 200 == harness.request(answer_stream(harness), URL, json=REQUEST, stream=True, read=0, hook=close)
+    assert "stream_aborted" == harness.spans[0].attributes["error.type"]
+
+
+def test_a_status_that_a_hook_raised_on_is_told(harness) -> None:
+    """A refusal costs nothing, whoever notices it first."""
+    harness.instrument()
+    if harness.is_async:
+
+        async def check(response):
+            response.raise_for_status()
+    else:
+
+        def check(response):
+            response.raise_for_status()
+
+    with pytest.raises(harness.http.HTTPStatusError):
+        harness.request(answer(harness, {}, 429), URL, json=REQUEST, hook=check)
+    assert 429 == harness.spans[0].attributes["http.response.status_code"]
+
+
 def test_an_http_error_ends_the_span_with_the_providers_type(harness) -> None:
     """The body's error code and the status; the response reaches the client as it is."""
     harness.instrument()

@@ -98,6 +98,20 @@ def test_a_password_never_stands_in_a_message() -> None:
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize("url", ["clickhouse://u:s3cr\u2100et@h/d", "clickhouse://u:s3cret@[::1/d"])
+def test_a_url_that_is_none_is_refused_without_being_quoted(url: str) -> None:
+    """The parser's own message would hold the password."""
+    with pytest.raises(ConfigError, match="ledger: is no URL") as error:
+        load_settings({"OTEL_LLMCOST_LEDGER": url})
+    assert "s3cr" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("true", True), ("0", False), ("", False), ("  ", False)])
+def test_switches_are_read_as_everywhere_in_opentelemetry(text: str, value: bool) -> None:
+    """And an empty variable is one that is not set."""
+    assert value == load_settings({"OTEL_LLMCOST_DISABLED": text, "OTEL_LLMCOST_LEDGER": ""}).disabled
+
+
 def test_a_missing_file_is_an_error(tmp_path) -> None:
     """A typo in the path must not mean defaults."""
     with pytest.raises(ConfigError, match="cannot be read"):
