@@ -1,126 +1,149 @@
-"""CPU that a provider call costs an application: bare client, a bare OpenTelemetry span around it, and otel-llmcost.
+"""What instrumentation costs an application per provider call: ours and its peers, in one run and one table.
 
-    python benchmarks/overhead.py [--calls 3000] [--rounds 7]
+    benchmarks/run.sh overhead.py [--calls 200] [--streams 64] [--rounds 31]
 
-One process, one httpx2 client over a mock transport, a response of an ordinary size. The variants run in turn, round by
-round; process CPU time counts every thread, so the pipeline and the metrics behind the call are in it. Medians.
+The real openai SDK over a mock transport (provider.py). Every variant (variants.py) has a process of its own, for not
+every peer can be taken out again. The processes work in turn, never two at once, a few calls a round and many rounds,
+so that all of them meet the same moods of the machine. CPU time is that of the whole process: exporters, pipeline and
+metrics behind the call are in it. Medians.
 """
 
 import argparse
-import json
+import asyncio
+import gc
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Final
 
-import httpx2
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import SpanKind
+from provider import OUTPUT_TOKENS, REQUEST, STREAM_REQUEST, chat_client, stream_client
+from variants import VARIANTS, Telemetry, Variant
 
-from otel_llmcost.call import Source
-from otel_llmcost.exporters.delivery import Delivery
-from otel_llmcost.exporters.metrics import CallMetrics
-from otel_llmcost.instrumentation.httpx2 import Httpx2Instrumentor
-from otel_llmcost.pipeline import Pipeline
-from otel_llmcost.processors.sampler import RecordGenAiSampler
-from otel_llmcost.processors.sdk import LedgerSpanProcessor, from_sdk
-from otel_llmcost.settings import Settings
+WARM_UP: Final = 64
+CONCURRENCY: Final = 64
 
-URL = "https://api.openai.com/v1/chat/completions"
-REQUEST = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Where is order 7013? " * 40}]}
-BODY = json.dumps(
-    {
-        "id": "chatcmpl-1",
-        "model": "gpt-4o-2024-08-06",
-        "service_tier": "default",
-        "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "On its way. " * 80}}],
-        "usage": {
-            "prompt_tokens": 400,
-            "completion_tokens": 160,
-            "total_tokens": 560,
-            "prompt_tokens_details": {"cached_tokens": 128},
-            "completion_tokens_details": {"reasoning_tokens": 0},
-        },
+Workload = Callable[[int], Callable[[], None]]
+"""Number of calls → what makes them; only the latter is measured."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One round of one variant."""
+
+    cpu_us: float  # per call
+    calls_per_s: float
+
+
+def chats(calls: int) -> Callable[[], None]:
+    """Non-streaming chat completions, one after the other."""
+    client = chat_client(calls)
+
+    def run() -> None:
+        for _ in range(calls):
+            client.chat.completions.create(**REQUEST)
+
+    return run
+
+
+def streams(calls: int) -> Callable[[], None]:
+    """Streamed chat completions, 64 at a time, each read to its end."""
+    client = stream_client(calls)
+
+    async def read(count: int) -> None:
+        for _ in range(count):
+            completion_tokens = 0
+            async for chunk in await client.chat.completions.create(**STREAM_REQUEST):
+                if chunk.usage is not None:
+                    completion_tokens = chunk.usage.completion_tokens
+            assert completion_tokens == OUTPUT_TOKENS
+
+    async def run() -> None:
+        share, rest = divmod(calls, CONCURRENCY)
+        await asyncio.gather(*(read(share + (place < rest)) for place in range(CONCURRENCY)))
+
+    return lambda: asyncio.run(run())
+
+
+def work(variant: Variant, workload: Workload, connection: Connection) -> None:
+    """The process of a variant: a number of calls comes in, a `Timing` goes out; 0 ends it."""
+    telemetry = Telemetry()
+    variant.install(telemetry)
+    while calls := connection.recv():
+        run = workload(calls)
+        gc.collect()
+        started_ns, cpu_started_ns = time.perf_counter_ns(), time.process_time_ns()
+        run()
+        telemetry.settle()
+        cpu_ns, wall_ns = time.process_time_ns() - cpu_started_ns, time.perf_counter_ns() - started_ns
+        variant.check(telemetry, calls)
+        connection.send(Timing(cpu_ns / calls / 1_000, calls / wall_ns * 1e9))
+    telemetry.shutdown()
+
+
+class Worker:
+    """A variant's process, seen from outside."""
+
+    def __init__(self, variant: Variant, workload: Workload) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._connection, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=work, args=(variant, workload, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def measure(self, calls: int) -> Timing:
+        self._connection.send(calls)
+        timing: Timing = self._connection.recv()
+        return timing
+
+    def end(self) -> None:
+        self._connection.send(0)
+        self._process.join()
+
+
+def compare(title: str, variants: Sequence[Variant], workload: Workload, calls: int, rounds: int) -> None:
+    workers = {variant.name: Worker(variant, workload) for variant in variants}
+    for worker in workers.values():
+        worker.measure(WARM_UP)
+    found: dict[str, list[Timing]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            found[name].append(worker.measure(calls))
+    for worker in workers.values():
+        worker.end()
+    print(f"\n{title}; median of {rounds} rounds of {calls} calls")
+    show(variants, found)
+
+
+def show(variants: Sequence[Variant], found: dict[str, list[Timing]]) -> None:
+    bare = found[variants[0].name]
+    added_us = {
+        # Against the bare client of the same round: the machine's speed drifts from round to round.
+        name: statistics.median(timing.cpu_us - base.cpu_us for timing, base in zip(timings, bare, strict=True))
+        for name, timings in found.items()
     }
-).encode()
-
-
-def make_client() -> httpx2.Client:
-    def answer(_request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "application/json"}, content=BODY)
-
-    return httpx2.Client(transport=httpx2.MockTransport(answer))
-
-
-def run_bare(client: httpx2.Client, calls: int) -> None:
-    for _ in range(calls):
-        client.post(URL, json=REQUEST).json()
-
-
-def run_span(client: httpx2.Client, calls: int) -> None:
-    tracer = TracerProvider().get_tracer("bare")
-    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
-    for _ in range(calls):
-        with tracer.start_as_current_span("chat gpt-4o", kind=SpanKind.CLIENT, attributes=attributes) as span:
-            usage = client.post(URL, json=REQUEST).json()["usage"]
-            span.set_attribute("gen_ai.usage.input_tokens", usage["prompt_tokens"])
-            span.set_attribute("gen_ai.usage.output_tokens", usage["completion_tokens"])
-
-
-@contextmanager
-def instrumented(settings: Settings, pipeline: Pipeline) -> Iterator[None]:
-    """Everything of the application's host but the insert: capture, pipeline and metrics."""
-    metrics = CallMetrics(settings.attribution.dimensions)
-
-    def handle(spans: Sequence[ReadableSpan]) -> None:
-        for span in spans:
-            call = pipeline.process_span(from_sdk(span), Source.SDK_SPAN)
-            assert call is not None
-            metrics.record(call)
-
-    delivery: Delivery[ReadableSpan] = Delivery(handle, settings.delivery, metrics.dropped)
-    provider = TracerProvider(sampler=RecordGenAiSampler(ALWAYS_OFF))
-    provider.add_span_processor(LedgerSpanProcessor(delivery, (), lambda: None))
-    instrumentor = Httpx2Instrumentor()
-    instrumentor.instrument(tracer_provider=provider, settings=settings)
-    try:
-        yield
-        provider.shutdown()
-    finally:
-        instrumentor.uninstrument()
-
-
-def cpu_us(run: Callable[[httpx2.Client, int], None], calls: int) -> float:
-    with make_client() as client:
-        run(client, 50)
-        started = time.process_time_ns()
-        run(client, calls)
-        return (time.process_time_ns() - started) / calls / 1_000
+    leanest_us = min(added_us[variant.name] for variant in variants if variant.is_peer)
+    print(f"{'variant':34} {'CPU µs/call':>11} {'added µs':>9} {'/ leanest peer':>14} {'calls/s':>8}")
+    for name, timings in found.items():
+        cpu_us = statistics.median(timing.cpu_us for timing in timings)
+        calls_per_s = statistics.median(timing.calls_per_s for timing in timings)
+        ratio = f"{added_us[name] / leanest_us:14.2f}" if timings is not bare else " " * 14
+        print(f"{name:34} {cpu_us:11.1f} {added_us[name]:9.1f} {ratio} {calls_per_s:8.0f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=3_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=200, help="chat completions a round; 0: leave them out")
+    parser.add_argument("--streams", type=int, default=64, help="streams a round; 0: leave them out")
+    parser.add_argument("--rounds", type=int, default=31)
     options = parser.parse_args()
-    settings = Settings()
-    pipeline = Pipeline.from_settings(settings)
-
-    def run_ours(client: httpx2.Client, calls: int) -> None:
-        with instrumented(settings, pipeline):
-            run_bare(client, calls)
-
-    variants = {"bare client": run_bare, "bare span": run_span, "otel-llmcost": run_ours}
-    found: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, run in variants.items():
-            found[name].append(cpu_us(run, options.calls))
-    base = statistics.median(found["bare client"])
-    print(f"{'variant':14} {'µs/call':>8} {'added':>8}   median of {options.rounds} rounds of {options.calls} calls")
-    for name, values in found.items():
-        median = statistics.median(values)
-        print(f"{name:14} {median:8.1f} {median - base:8.1f}")
+    if options.calls:
+        compare("chat completions", VARIANTS, chats, options.calls, options.rounds)
+    if options.streams:
+        readers = [variant for variant in VARIANTS if variant.reads_streams]
+        compare(f"streams, {CONCURRENCY} at a time", readers, streams, options.streams, options.rounds)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ class Delivery(Generic[T]):
             self._drop(1, "queue_full")
         else:
             self._queue.append(item)
-            self._idle.clear()
+            if self._idle.is_set():  # a look is free, clearing takes a lock
+                self._idle.clear()
             if self._thread is None:
                 self._start()
             if len(self._queue) >= self._settings.batch_size:

@@ -1,12 +1,24 @@
 """`llmcost.*` metrics: counters with attributes of low cardinality only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
 from opentelemetry.metrics import MeterProvider, get_meter
 
 from otel_llmcost import __version__
 from otel_llmcost.call import LLMCall, Status
-from otel_llmcost.money import as_attribute
+from otel_llmcost.money import ZERO, as_attribute, sum_usd
+
+
+@dataclass(slots=True)
+class _Total:
+    """What lines with the same attributes add up to."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: Decimal | None = None  # None: no line of them has a price
 
 
 class CallMetrics:
@@ -19,7 +31,8 @@ class CallMetrics:
     def __init__(self, dimensions: Sequence[str], meter_provider: MeterProvider | None = None) -> None:
         meter = get_meter("otel_llmcost", __version__, meter_provider)
         self._dimensions = tuple(dimensions)
-        self._cost = meter.create_counter("llmcost.cost", "usd", "Effective cost of provider calls")
+        self._names = ("provider", "model", "operation", "status", *self._dimensions)
+        self._cost = meter.create_counter("llmcost.cost", "USD", "Effective cost of provider calls")
         self._calls = meter.create_counter("llmcost.calls", "{call}", "Provider calls")
         self._tokens = meter.create_counter("llmcost.tokens", "{token}", "Tokens by direction")
         self._unpriced = meter.create_counter("llmcost.unpriced.tokens", "{token}", "Tokens without a price")
@@ -27,23 +40,36 @@ class CallMetrics:
 
     def record(self, call: LLMCall) -> None:
         """Count one bill line."""
-        cost = call.cost
-        assert cost is not None
-        attributes = {
-            "provider": call.provider,
-            "model": call.model,
-            "operation": call.operation,
-            "status": cost.status.value,
-            **{name: call.tags[name] for name in self._dimensions if name in call.tags},
-        }
-        self._calls.add(1, attributes)
-        tokens = {"input": call.usage.input_tokens, "output": call.usage.output_tokens}
-        for direction, count in tokens.items():
-            self._tokens.add(count, {**attributes, "direction": direction})
-        if cost.effective is not None:
-            self._cost.add(as_attribute(cost.effective.total_usd), attributes)
-        if cost.status is Status.UNPRICED:
-            self._unpriced.add(sum(tokens.values()), attributes)
+        self.record_all((call,))
+
+    def record_all(self, calls: Iterable[LLMCall]) -> None:
+        """Count bill lines, those with the same attributes together: adding to a counter costs more than a line."""
+        totals: dict[tuple[str | None, ...], _Total] = {}
+        for call in calls:
+            cost = call.cost
+            assert cost is not None
+            tags = [call.tags.get(name) for name in self._dimensions]
+            key = (call.provider, call.model, call.operation, cost.status, *tags)
+            total = totals.get(key)
+            if total is None:
+                total = totals[key] = _Total()
+            total.calls += 1
+            total.input_tokens += call.usage.input_tokens
+            total.output_tokens += call.usage.output_tokens
+            if cost.effective is not None:
+                total.usd = sum_usd(total.usd or ZERO, cost.effective.total_usd)
+        for key, total in totals.items():
+            self._add(key, total)
+
+    def _add(self, key: tuple[str | None, ...], total: _Total) -> None:
+        attributes = {name: str(value) for name, value in zip(self._names, key, strict=True) if value is not None}
+        self._calls.add(total.calls, attributes)
+        self._tokens.add(total.input_tokens, {**attributes, "direction": "input"})
+        self._tokens.add(total.output_tokens, {**attributes, "direction": "output"})
+        if total.usd is not None:
+            self._cost.add(as_attribute(total.usd), attributes)
+        if attributes["status"] == Status.UNPRICED:
+            self._unpriced.add(total.input_tokens + total.output_tokens, attributes)
 
     def dropped(self, count: int, reason: str) -> None:
         """Count calls that are lost to the ledger."""

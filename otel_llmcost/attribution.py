@@ -61,19 +61,21 @@ class Attribution:
             ConfigError: a rule names something that does not exist.
         """
         self.dimensions = tuple(settings.dimensions)
+        self._tag_keys = tuple((name, sc.TAG_PREFIX + name) for name in self.dimensions)
         self.unattributed = settings.unattributed
         self._rules = tuple(_compile(rule, self.dimensions) for rule in settings.rules)
 
     def of(self, call: LLMCall, span: Attributes, resource: Attributes) -> dict[str, str]:
         """Dimension → value, tags and who-fields together; a dimension that nothing set has `unattributed`."""
         found = dict(call.tags)
-        for name in self.dimensions:
-            value = text(span, sc.TAG_PREFIX + name, name) or found.get(name) or text(resource, name)
+        for name, tag_key in self._tag_keys:
+            value = text(span, tag_key, name) or found.get(name) or text(resource, name)
             if value:
                 found[name] = value
-        facts = Facts(call, span, resource, found)
-        for rule in self._rules:
-            rule.apply(facts)
+        if self._rules:
+            facts = Facts(call, span, resource, found)
+            for rule in self._rules:
+                rule.apply(facts)
         for name in self.dimensions:
             found.setdefault(name, self.unattributed)
         return found

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from otel_llmcost.money import ZERO
+from otel_llmcost.money import ZERO, sum_usd
 
 NO_ID: Final = b""
 
@@ -58,16 +58,26 @@ class Bucket(StrEnum):
     INPUT = "input"  # not cached, text or a modality not told apart
     INPUT_AUDIO = "input_audio"
     INPUT_IMAGE = "input_image"
+    INPUT_VIDEO = "input_video"
+    INPUT_TOOL = "input_tool"  # results of the provider's own tools, given back to the model
     CACHE_READ = "cache_read"
     CACHE_READ_AUDIO = "cache_read_audio"
     CACHE_READ_IMAGE = "cache_read_image"
+    CACHE_READ_VIDEO = "cache_read_video"
     CACHE_WRITE = "cache_write"  # time to live of 5 minutes, or not told apart
     CACHE_WRITE_1H = "cache_write_1h"
     OUTPUT = "output"  # without reasoning
     OUTPUT_AUDIO = "output_audio"
     OUTPUT_IMAGE = "output_image"
+    OUTPUT_VIDEO = "output_video"
+    OUTPUT_CITATION = "output_citation"
     REASONING = "reasoning"
     WEB_SEARCHES = "web_searches"
+    STORAGE_SEARCHES = "storage_searches"  # of files that the provider keeps
+    RERANK_SEARCHES = "rerank_searches"
+    AUDIO_SECONDS = "audio_seconds"
+    DOCUMENT_PAGES = "document_pages"
+    ANNOTATED_PAGES = "annotated_pages"  # pages that were also annotated, and are priced as such alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +94,26 @@ BUCKETS: Final[Mapping[Bucket, BucketKind]] = MappingProxyType(
         Bucket.INPUT: BucketKind(Part.INPUT, "input", "input_tokens"),
         Bucket.INPUT_AUDIO: BucketKind(Part.INPUT, "input", "input_audio_tokens"),
         Bucket.INPUT_IMAGE: BucketKind(Part.INPUT, "input", "input_image_tokens"),
+        Bucket.INPUT_VIDEO: BucketKind(Part.INPUT, "input", "input_video_tokens"),
+        Bucket.INPUT_TOOL: BucketKind(Part.INPUT, "input", "input_tool_tokens"),
         Bucket.CACHE_READ: BucketKind(Part.CACHE_READ, "input", "cache_read_tokens"),
         Bucket.CACHE_READ_AUDIO: BucketKind(Part.CACHE_READ, "input", "cache_audio_read_tokens"),
         Bucket.CACHE_READ_IMAGE: BucketKind(Part.CACHE_READ, "input", "cache_image_read_tokens"),
+        Bucket.CACHE_READ_VIDEO: BucketKind(Part.CACHE_READ, "input", "cache_video_read_tokens"),
         Bucket.CACHE_WRITE: BucketKind(Part.CACHE_WRITE, "input", "cache_write_tokens"),
         Bucket.CACHE_WRITE_1H: BucketKind(Part.CACHE_WRITE, "input", "cache_write_1h_tokens"),
         Bucket.OUTPUT: BucketKind(Part.OUTPUT, "output", "output_tokens"),
         Bucket.OUTPUT_AUDIO: BucketKind(Part.OUTPUT, "output", "output_audio_tokens"),
         Bucket.OUTPUT_IMAGE: BucketKind(Part.OUTPUT, "output", "output_image_tokens"),
+        Bucket.OUTPUT_VIDEO: BucketKind(Part.OUTPUT, "output", "output_video_tokens"),
+        Bucket.OUTPUT_CITATION: BucketKind(Part.OUTPUT, "output", "output_citation_tokens"),
         Bucket.REASONING: BucketKind(Part.OUTPUT, "output", "output_reasoning_tokens"),
         Bucket.WEB_SEARCHES: BucketKind(Part.OTHER, "", "web_searches"),
+        Bucket.STORAGE_SEARCHES: BucketKind(Part.OTHER, "", "storage_searches"),
+        Bucket.RERANK_SEARCHES: BucketKind(Part.OTHER, "", "rerank_searches"),
+        Bucket.AUDIO_SECONDS: BucketKind(Part.OTHER, "", "input_audio_seconds"),
+        Bucket.DOCUMENT_PAGES: BucketKind(Part.OTHER, "", "input_document_pages"),
+        Bucket.ANNOTATED_PAGES: BucketKind(Part.OTHER, "", "input_annotated_document_pages"),
     }
 )
 
@@ -158,7 +178,7 @@ class Amounts:
 
     @property
     def total_usd(self) -> Decimal:
-        return self.input_usd + self.output_usd + self.cache_read_usd + self.cache_write_usd + self.other_usd
+        return sum_usd(self.input_usd, self.output_usd, self.cache_read_usd, self.cache_write_usd, self.other_usd)
 
 
 @dataclass(frozen=True, slots=True)

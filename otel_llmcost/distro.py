@@ -8,6 +8,7 @@ import atexit
 import logging
 import multiprocessing.util
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,6 +74,9 @@ def attach(provider: TracerProvider, settings: Settings, pipeline: Pipeline) -> 
     provider.sampler = RecordGenAiSampler(provider.sampler)
     processor = _ledger_processor(settings, pipeline)
     provider.add_span_processor(processor)
+    # The embedded engine is closed by weakref's exit handler, which registers itself when it is first needed: have it
+    # done before ours, whenever that engine is opened.
+    weakref.finalize(processor, int).detach()
     # Exit handlers run last in, first out: the ledger is settled while the meter provider still exports, so that
     # what is lost at the end is in llmcost.dropped too.
     atexit.register(processor.shutdown)
@@ -120,8 +124,7 @@ class SpanBilling:
                 lines.append(call)
         if lines:
             self._sink.write(lines)
-        for call in lines:
-            self._metrics.record(call)
+        self._metrics.record_all(lines)
         if unreadable:
             _logger.error("otel-llmcost: %d spans could not be read; see llmcost.dropped", unreadable)
             self._metrics.dropped(unreadable, "unreadable")

@@ -12,7 +12,8 @@ ZERO = Decimal(0).quantize(QUANTUM)
 MAX_USD = Decimal(1_000_000)
 """First amount that `Decimal(18, 12)`, the ledger's column type, cannot hold."""
 
-_CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+"""The context of all arithmetic on money: the application's own decides nothing."""
 
 
 def round_usd(amount: Decimal) -> Decimal:
@@ -21,7 +22,15 @@ def round_usd(amount: Decimal) -> Decimal:
     Raises:
         decimal.InvalidOperation: the amount is NaN or infinite.
     """
-    return amount.quantize(QUANTUM, context=_CONTEXT)
+    return amount.quantize(QUANTUM, context=EXACT)
+
+
+def sum_usd(*amounts: Decimal) -> Decimal:
+    """The exact sum."""
+    total = ZERO
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total
 
 
 def as_attribute(amount: Decimal) -> float:

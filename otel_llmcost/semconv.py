@@ -76,9 +76,23 @@ USAGE_PREFIX: Final = "llmcost.usage."
 """Prefix of usage that the conventions have no name for, as our wire instrumentation reports it. It says what was
 used, not what it cost or whose it is, and is therefore the one `llmcost.` prefix believed from outside."""
 USAGE_CACHE_WRITE_1H: Final = "llmcost.usage.cache_write_1h"
+USAGE_VIDEO_INPUT: Final = "llmcost.usage.input_video"
+USAGE_VIDEO_OUTPUT: Final = "llmcost.usage.output_video"
+USAGE_VIDEO_CACHE_READ: Final = "llmcost.usage.cache_read_video"
+USAGE_TOOL_INPUT: Final = "llmcost.usage.input_tool"
+USAGE_CITATION_OUTPUT: Final = "llmcost.usage.output_citation"
 USAGE_WEB_SEARCHES: Final = "llmcost.usage.web_searches"
+USAGE_STORAGE_SEARCHES: Final = "llmcost.usage.storage_searches"
+USAGE_RERANK_SEARCHES: Final = "llmcost.usage.rerank_searches"
+USAGE_AUDIO_SECONDS: Final = "llmcost.usage.audio_seconds"
+USAGE_DOCUMENT_PAGES: Final = "llmcost.usage.document_pages"
+USAGE_ANNOTATED_PAGES: Final = "llmcost.usage.annotated_pages"
+USAGE_SPEED: Final = "llmcost.usage.speed"  # the speed the provider served at, where it prices that
 USAGE_FLAGS: Final = "llmcost.usage.flags"
 USAGE_RULE: Final = "llmcost.usage.rule"
+
+USAGE_AT_WIRE: Final = "llmcost.usage.at_wire"
+"""On an SDK's own span of a call: the wire below it tells every attempt of it, so this span makes no line."""
 
 WIRE_SCOPE: Final = "otel_llmcost.instrumentation"
 """Instrumentation scope of the spans that our wire instrumentation makes."""

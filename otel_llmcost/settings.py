@@ -85,6 +85,12 @@ class ProviderSettings(_Section):
     hosts: dict[str, str] = Field(default_factory=dict)
     """`host`, `host:port` or either with a path prefix → the seller's name, for a gateway or a server of your own:
     `{"llm.internal:8443/openai": openai}`."""
+    stream_usage: Annotated[bool, Field(strict=False)] = True
+    """Ask OpenAI and Azure OpenAI for the usage of chat streams that do not ask themselves, and take the answer out
+    again before the application sees it."""
+    stream_usage_hosts: dict[str, bool] = Field(default_factory=dict)
+    """The same for single hosts, as in `hosts`: `true` for a compatible server that knows `stream_options`, `false` to
+    leave one alone."""
 
 
 class DeliverySettings(_Section):

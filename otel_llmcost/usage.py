@@ -20,6 +20,10 @@ MAX_DIGITS: Final = 40
 """Longest text that is still read as a number."""
 
 
+UNREADABLE: Final = "unreadable "
+"""How a flag begins that tells of a number that was there and could not be read: the usage is then incomplete."""
+
+
 class CountError(ValueError):
     """A number that cannot be a count; the text says why, and never holds the value."""
 
@@ -93,6 +97,8 @@ def exclusive_usage(
     buckets, input_flag = input_side.split(Bucket.INPUT, "input")
     output, output_flag = output_side.split(Bucket.OUTPUT, "output")
     buckets.update(output)
-    buckets.update({bucket: count for bucket, count in (other or {}).items() if count})
-    found = tuple(flag for flag in (*flags, input_flag, output_flag) if flag)
-    return Usage(buckets=buckets, rule=rule, flags=found)
+    if other:
+        buckets.update({bucket: count for bucket, count in other.items() if count})
+    if flags or input_flag or output_flag:
+        flags = tuple(flag for flag in (*flags, input_flag, output_flag) if flag)
+    return Usage(buckets=buckets, rule=rule, flags=flags)

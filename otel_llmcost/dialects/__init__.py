@@ -3,6 +3,6 @@
 An emitter is a row of `table.DIALECTS`; `read.read_span` is the one reader that all rows share.
 """
 
-from otel_llmcost.dialects.read import is_genai, read_span
+from otel_llmcost.dialects.read import is_genai, is_inference, read_span
 
-__all__ = ["is_genai", "read_span"]
+__all__ = ["is_genai", "is_inference", "read_span"]

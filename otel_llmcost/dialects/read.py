@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final
 
 from otel_llmcost import semconv as sc
@@ -10,10 +11,12 @@ from otel_llmcost.dialects.table import INFERENCE_OPERATIONS, NESTED, WIRE, Dial
 from otel_llmcost.identity import call_id
 from otel_llmcost.providers.sellers import seller_named
 from otel_llmcost.span import Attributes, Span
-from otel_llmcost.usage import CountError, Side, exclusive_usage, parse_count
+from otel_llmcost.usage import UNREADABLE, CountError, Side, exclusive_usage, parse_count
 
 MAX_TEXT: Final = 1_024
 """Longest text taken from an attribute; names and ids are far shorter, and rows stay bounded."""
+
+_dialect_of: Final = lru_cache(maxsize=1_024)(dialect_of)  # an application has few scopes; hostile ones come and go
 
 _GENAI_KEYS: Final = (sc.REQUEST_MODEL, sc.RESPONSE_MODEL, sc.PROVIDER_NAME, sc.OLD_SYSTEM, sc.OPERATION_NAME)
 
@@ -27,13 +30,21 @@ def is_genai(attributes: Iterable[str] | Mapping[str, object]) -> bool:
     return False
 
 
+def is_inference(attributes: Mapping[str, object]) -> bool:
+    """Whether a span stands for a GenAI call and for nothing around it, such as an agent or a tool."""
+    operation = attributes.get(sc.OPERATION_NAME)
+    return is_genai(attributes) and (
+        not operation or (isinstance(operation, str) and operation in INFERENCE_OPERATIONS)
+    )
+
+
 def read_span(span: Span, source: Source) -> LLMCall | None:
     """The provider call a span stands for; None where it is no inference span (agent, tool, anything else)."""
     attributes = span.attributes
-    operation = text(attributes, sc.OPERATION_NAME)
-    if not is_genai(attributes) or (operation and operation not in INFERENCE_OPERATIONS):
+    dialect = _dialect_of(span.scope)
+    if not is_inference(attributes) or (dialect is not WIRE and attributes.get(sc.USAGE_AT_WIRE) is True):
         return None
-    dialect = dialect_of(span.scope)
+    operation = text(attributes, sc.OPERATION_NAME)
     usage = read_usage(attributes, dialect)
     if not operation and not usage.known and not text(attributes, sc.REQUEST_MODEL):
         return None
@@ -62,6 +73,7 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
         response_id=response_id,
         streaming=attributes.get(sc.REQUEST_STREAM) is True,
         service_tier=text(attributes, sc.OPENAI_SERVICE_TIER, sc.OLD_OPENAI_SERVICE_TIER),
+        price_context=_price_context(attributes),
         outcome=_outcome(span, error_type),
         http_status=_count_or_none(attributes.get(sc.HTTP_STATUS)),
         error_type=error_type,
@@ -99,7 +111,7 @@ def _count(attributes: Attributes, keys: Keys, flags: list[str]) -> int | None:
             try:
                 return parse_count(value)
             except CountError as error:
-                flags.append(f"{key}: {error}")
+                flags.append(f"{UNREADABLE}{key}: {error}")
                 return None
     return None
 
@@ -108,9 +120,12 @@ def _counts(attributes: Attributes, keys_of: Mapping[Bucket, Keys], flags: list[
     """The counts that are present and not 0."""
     found = {}
     for bucket, keys in keys_of.items():
-        count = _count(attributes, keys, flags)
-        if count:
-            found[bucket] = count
+        for key in keys:
+            if attributes.get(key) is not None:  # nearly all are absent, and cost no more than this look
+                count = _count(attributes, keys, flags)
+                if count:
+                    found[bucket] = count
+                break
     return found
 
 
@@ -118,8 +133,10 @@ def _unnest(parts: dict[Bucket, int]) -> list[str]:
     """Take the counts that attributes tell twice out of the outer one, in place; a flag for each contradiction."""
     flags = []
     for outer, inner in NESTED.items():
-        inside = sum(parts.get(bucket, 0) for bucket in inner)
-        if outer not in parts or not inside:
+        if outer not in parts:
+            continue
+        inside = sum([parts.get(bucket, 0) for bucket in inner])
+        if not inside:
             continue
         if inside > parts[outer]:
             flags.append(f"{outer}: parts {inside} exceed total {parts[outer]}")
@@ -132,9 +149,12 @@ def text(attributes: Attributes, *keys: str) -> str:
     """The first of the keys that holds text (a number is written out); empty where none does."""
     for key in keys:
         value = attributes.get(key)
-        if isinstance(value, str) and value:
-            return value[:MAX_TEXT]
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if value is None:
+            continue
+        if isinstance(value, str):
+            if value:
+                return value[:MAX_TEXT]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
     return ""
 
@@ -151,7 +171,15 @@ def _outcome(span: Span, error_type: str) -> Outcome:
     return Outcome.ERROR if error_type or span.failed else Outcome.OK
 
 
+def _price_context(attributes: Attributes) -> dict[str, str]:
+    """What selects a variant of the price beside the service tier."""
+    speed = text(attributes, sc.USAGE_SPEED)
+    return {"speed": speed} if speed else {}
+
+
 def _count_or_none(value: object) -> int | None:
+    if value is None:
+        return None
     try:
         return parse_count(value)
     except CountError:
@@ -159,7 +187,7 @@ def _count_or_none(value: object) -> int | None:
 
 
 def _nanoseconds(seconds: object) -> int | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
+    if seconds is None or isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
         return None
     return round(seconds * 1e9)
 
@@ -180,6 +208,8 @@ def _first_text(value: object) -> str:
 
 
 def _strings(value: object) -> list[str]:
+    if value is None:
+        return []
     if isinstance(value, str):
         return [value[:MAX_TEXT]]
     if isinstance(value, Sequence) and not isinstance(value, bytes):

@@ -11,7 +11,7 @@ from typing import Final
 from otel_llmcost import semconv as sc
 from otel_llmcost.call import Bucket
 
-INFERENCE_OPERATIONS: Final = frozenset({"chat", "generate_content", "text_completion", "embeddings"})
+INFERENCE_OPERATIONS: Final = frozenset({"chat", "generate_content", "text_completion", "embeddings", "rerank"})
 """`gen_ai.operation.name` of spans that stand for a provider call. Agents, workflows, tools, retrieval and polling
 repeat the usage of the calls below them and never make a line."""
 
@@ -48,7 +48,7 @@ _OTEL_OUTPUT: Final[Mapping[Bucket, Keys]] = {
 }
 
 NESTED: Final[Mapping[Bucket, tuple[Bucket, ...]]] = {
-    Bucket.CACHE_READ: (Bucket.CACHE_READ_AUDIO, Bucket.CACHE_READ_IMAGE),
+    Bucket.CACHE_READ: (Bucket.CACHE_READ_AUDIO, Bucket.CACHE_READ_IMAGE, Bucket.CACHE_READ_VIDEO),
     Bucket.CACHE_WRITE: (Bucket.CACHE_WRITE_1H,),
     Bucket.INPUT_AUDIO: (Bucket.CACHE_READ_AUDIO,),
     Bucket.INPUT_IMAGE: (Bucket.CACHE_READ_IMAGE,),
@@ -59,9 +59,26 @@ NESTED: Final[Mapping[Bucket, tuple[Bucket, ...]]] = {
 WIRE: Final = Dialect(
     name="wire",
     scopes=(sc.WIRE_SCOPE,),
-    input_parts={**_OTEL_INPUT, Bucket.CACHE_WRITE_1H: (sc.USAGE_CACHE_WRITE_1H,)},
-    output_parts=_OTEL_OUTPUT,
-    other={Bucket.WEB_SEARCHES: (sc.USAGE_WEB_SEARCHES,)},
+    input_parts={
+        **_OTEL_INPUT,
+        Bucket.CACHE_WRITE_1H: (sc.USAGE_CACHE_WRITE_1H,),
+        Bucket.INPUT_VIDEO: (sc.USAGE_VIDEO_INPUT,),
+        Bucket.CACHE_READ_VIDEO: (sc.USAGE_VIDEO_CACHE_READ,),
+        Bucket.INPUT_TOOL: (sc.USAGE_TOOL_INPUT,),
+    },
+    output_parts={
+        **_OTEL_OUTPUT,
+        Bucket.OUTPUT_VIDEO: (sc.USAGE_VIDEO_OUTPUT,),
+        Bucket.OUTPUT_CITATION: (sc.USAGE_CITATION_OUTPUT,),
+    },
+    other={
+        Bucket.WEB_SEARCHES: (sc.USAGE_WEB_SEARCHES,),
+        Bucket.STORAGE_SEARCHES: (sc.USAGE_STORAGE_SEARCHES,),
+        Bucket.RERANK_SEARCHES: (sc.USAGE_RERANK_SEARCHES,),
+        Bucket.AUDIO_SECONDS: (sc.USAGE_AUDIO_SECONDS,),
+        Bucket.DOCUMENT_PAGES: (sc.USAGE_DOCUMENT_PAGES,),
+        Bucket.ANNOTATED_PAGES: (sc.USAGE_ANNOTATED_PAGES,),
+    },
 )
 OTEL: Final = Dialect(name="otel", input_parts=_OTEL_INPUT, output_parts=_OTEL_OUTPUT)
 

@@ -12,7 +12,7 @@ from otel_llmcost.importing.files import Rejected, Row
 from otel_llmcost.importing.plan import TAG_PREFIX, Plan
 from otel_llmcost.importing.values import UnreadableError
 from otel_llmcost.providers.sellers import seller_named
-from otel_llmcost.usage import Side, exclusive_usage
+from otel_llmcost.usage import UNREADABLE, Side, exclusive_usage
 
 RULES: Final = {True: "import", False: "import-cache-outside"}
 
@@ -146,7 +146,7 @@ def _usage(fields: Mapping[str, Any], plan: Plan, flags: tuple[str, ...]) -> Usa
     """Exclusive buckets; where one total is told and the other one's cell is empty, that is flagged, not taken as 0."""
     silent = [name for name in _TOTALS if name in plan.columns and name not in fields]
     if len(silent) == 1:
-        flags = (*flags, f"{silent[0]}: the cell is empty")
+        flags = (*flags, f"{UNREADABLE}{silent[0]}: the cell is empty")
     input_parts = {bucket: fields[name] for name, bucket in _INPUT_PARTS.items() if name in fields}
     output_parts = {bucket: fields[name] for name, bucket in _OUTPUT_PARTS.items() if name in fields}
     return exclusive_usage(

@@ -34,33 +34,36 @@ class ClientPatch:
         unwrap(self._module.AsyncClient, "send")
 
     def _send(self, wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        call = self._start(args, kwargs)
+        request = args[0] if args else kwargs.get("request")
+        call = self._start(request, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
+        options = {key: value for key, value in kwargs.items() if key != "request"}
         try:
             with call.active():
-                response = wrapped(*args, **kwargs)
+                response = wrapped(self._to_send(request, call), *args[1:], **options)
         except BaseException as error:
-            self._failed(call, error)
+            self._failed(call, request, error)
             raise
-        return self._responded(call, response, kwargs, self._sync_stream)
+        return self._responded(call, request, response, kwargs, self._sync_stream)
 
     async def _send_async(
         self, wrapped: Callable[..., Awaitable[Any]], _client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        call = self._start(args, kwargs)
+        request = args[0] if args else kwargs.get("request")
+        call = self._start(request, kwargs)
         if call is None:
             return await wrapped(*args, **kwargs)
+        options = {key: value for key, value in kwargs.items() if key != "request"}
         try:
             with call.active():
-                response = await wrapped(*args, **kwargs)
+                response = await wrapped(self._to_send(request, call), *args[1:], **options)
         except BaseException as error:
-            self._failed(call, error)
+            self._failed(call, request, error)
             raise
-        return self._responded(call, response, kwargs, self._async_stream)
+        return self._responded(call, request, response, kwargs, self._async_stream)
 
-    def _start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ObservedCall | None:
-        request = args[0] if args else kwargs.get("request")
+    def _start(self, request: Any, kwargs: Mapping[str, Any]) -> ObservedCall | None:
         if not isinstance(request, self._module.Request):
             return None
         url = request.url
@@ -69,13 +72,40 @@ class ClientPatch:
         except self._module.RequestNotRead:
             body = b""  # a body that is a stream is not read for us
         return self._observer.start(
-            HttpRequest(request.method, url.scheme, url.host, url.port, url.path, request.headers, body)
+            HttpRequest(
+                method=request.method,
+                scheme=url.scheme,
+                host=url.host,
+                port=url.port,
+                path=url.path,
+                headers=request.headers,
+                body=body,
+                streamed=bool(kwargs.get("stream")),
+            )
+        )
+
+    def _to_send(self, request: Any, call: ObservedCall) -> Any:
+        """The application's request, or one in its place that asks for the stream's usage, in plain bytes."""
+        if call.body is None:
+            return request
+        headers = request.headers.copy()
+        headers["content-length"] = str(len(call.body))
+        headers["accept-encoding"] = "identity"
+        return self._module.Request(
+            request.method, request.url, headers=headers, content=call.body, extensions=request.extensions
         )
 
     def _responded(
-        self, call: ObservedCall, response: Any, kwargs: Mapping[str, Any], stream_type: Callable[..., Any]
+        self,
+        call: ObservedCall,
+        request: Any,
+        response: Any,
+        kwargs: Mapping[str, Any],
+        stream_type: Callable[..., Any],
     ) -> Any:
         with host_unharmed("response"):
+            if call.body is not None and not response.history:
+                response.request = request
             if response.is_stream_consumed or not kwargs.get("stream"):
                 call.respond(response.status_code, response.headers, decoded=True)
                 call.feed(response.content)
@@ -88,9 +118,11 @@ class ClientPatch:
                 response.stream = stream_type(response.stream, call)
         return response
 
-    def _failed(self, call: ObservedCall, error: BaseException) -> None:
+    def _failed(self, call: ObservedCall, request: Any, error: BaseException) -> None:
         if isinstance(error, self._module.HTTPStatusError):  # a hook of the application raised on the status
             call.respond(error.response.status_code, error.response.headers)
+        if call.body is not None and isinstance(error, self._module.RequestError):
+            error.request = request
         call.fail(error)
 
 
@@ -104,9 +136,16 @@ def _sync_stream_type(base: type[Any]) -> type[Any]:
 
         def __iter__(self) -> Iterator[bytes]:
             with _ending(self._call) as call:
-                for chunk in self._stream:
-                    call.feed(chunk)
-                    yield chunk
+                try:
+                    for chunk in self._stream:
+                        if passed := call.feed(chunk):
+                            yield passed
+                except Exception:
+                    if rest := call.rest():
+                        yield rest
+                    raise
+                if rest := call.rest():
+                    yield rest
 
         def close(self) -> None:
             try:
@@ -130,9 +169,16 @@ def _async_stream_type(base: type[Any]) -> type[Any]:
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             with _ending(self._call) as call:
-                async for chunk in self._stream:
-                    call.feed(chunk)
-                    yield chunk
+                try:
+                    async for chunk in self._stream:
+                        if passed := call.feed(chunk):
+                            yield passed
+                except Exception:
+                    if rest := call.rest():
+                        yield rest
+                    raise
+                if rest := call.rest():
+                    yield rest
 
         async def aclose(self) -> None:
             try:

@@ -12,7 +12,6 @@ from otel_llmcost import __version__
 from otel_llmcost import semconv as sc
 from otel_llmcost.instrumentation.client import ClientPatch
 from otel_llmcost.instrumentation.observer import Observer
-from otel_llmcost.providers.endpoints import Endpoints
 from otel_llmcost.settings import Settings, load_settings
 
 
@@ -34,7 +33,7 @@ class HttpClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if settings.disabled:
             return
         tracer = get_tracer(f"{sc.WIRE_SCOPE}.{self.module}", __version__, kwargs.get("tracer_provider"))
-        observer = Observer(tracer, Endpoints(settings.providers.hosts))
+        observer = Observer(tracer, settings.providers)
         self._patch = ClientPatch(import_module(self.module), observer)
         self._patch.apply()
 

@@ -128,7 +128,7 @@ class _DatedModel:
 
     def rates(self, at_ns: int, context: Mapping[str, str]) -> Rates:
         at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC) if self._constraints else _EPOCH
-        key = (*(c.active(at) for c in self._constraints), *sorted(context.items()))
+        key = (*[constraint.active(at) for constraint in self._constraints], *sorted(context.items()))
         found = self._cache.get(key)
         if found is None:
             if len(self._cache) >= MAX_CACHED:

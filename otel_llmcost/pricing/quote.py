@@ -1,16 +1,18 @@
 """The cost of one call: its buckets times the rates of the book, or the reason why there is none."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
 from otel_llmcost.call import BUCKETS, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
-from otel_llmcost.money import MAX_USD, ZERO, round_usd
+from otel_llmcost.money import EXACT, MAX_USD, ZERO, round_usd
 from otel_llmcost.pricing.book import NoPrice, PriceBook, Rate, Rates
+from otel_llmcost.usage import UNREADABLE
 
 NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
 """Exceptions of an HTTP client that mean the request never reached a provider."""
 
+_PARTS: Final = tuple(Part)
 _UNCACHED: Final[Mapping[Bucket, Bucket]] = {
     Bucket.CACHE_READ: Bucket.INPUT,
     Bucket.CACHE_READ_AUDIO: Bucket.INPUT_AUDIO,
@@ -22,6 +24,11 @@ _UNCACHED: Final[Mapping[Bucket, Bucket]] = {
 
 def price_call(call: LLMCall, book: PriceBook) -> Cost:
     """What the call cost, by the price that held when it started."""
+    with localcontext(EXACT):
+        return _price(call, book)
+
+
+def _price(call: LLMCall, book: PriceBook) -> Cost:
     if not call.usage.known:
         return _without_usage(call, book)
     context = dict(call.price_context)
@@ -30,10 +37,14 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
     rates = _rates(call, book, context)
     if isinstance(rates, NoPrice):
         return _unpriced(rates.reason, call, book)
-    missing = sorted(bucket for bucket in call.usage.buckets if bucket not in rates.by_bucket)
+    missing = call.usage.buckets.keys() - rates.by_bucket.keys()
     if missing:
-        return _unpriced(f"unit_without_price:{','.join(missing)}", call, book, rates.price_id)
-    amounts = _amounts(call, rates)
+        return _unpriced(f"unit_without_price:{','.join(sorted(missing))}", call, book, rates.price_id)
+    input_tokens = call.usage.input_tokens
+    charges = {
+        bucket: _charge(rates.by_bucket[bucket], count, input_tokens) for bucket, count in call.usage.buckets.items()
+    }
+    amounts = _amounts(charges, _charge(rates.request, 1, input_tokens) if rates.request else ZERO)
     if amounts.total_usd >= MAX_USD:
         return _unpriced("amount_out_of_range", call, book, rates.price_id)
     status, reason = _status(call, rates)
@@ -42,7 +53,7 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
         reason=reason,
         list=amounts,
         effective=amounts,
-        cache_savings_usd=_cache_savings(call, rates),
+        cache_savings_usd=_cache_savings(charges, call.usage.buckets, rates, input_tokens),
         reported_usd=call.reported_usd,
         price_id=rates.price_id,
         price_book=book.version,
@@ -60,38 +71,39 @@ def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates 
     return Rates(requested.price_id, requested.by_bucket, requested.request, f"price_of_requested_model:{call.model}")
 
 
-def _amounts(call: LLMCall, rates: Rates) -> Amounts:
-    input_tokens = call.usage.input_tokens
-    sums = dict.fromkeys(Part, ZERO)
-    for bucket, count in call.usage.buckets.items():
-        sums[BUCKETS[bucket].part] += _charge(rates.by_bucket[bucket], count, input_tokens)
-    if rates.request:
-        sums[Part.OTHER] += _charge(rates.request, 1, input_tokens)
-    return Amounts(*(sums[part] for part in Part))
+def _amounts(charges: Mapping[Bucket, Decimal], request_usd: Decimal) -> Amounts:
+    sums = {Part.OTHER: request_usd}
+    for bucket, usd in charges.items():
+        part = BUCKETS[bucket].part
+        sums[part] = sums.get(part, ZERO) + usd
+    return Amounts(*[sums.get(part, ZERO) for part in _PARTS])
 
 
 def _charge(rate: Rate, count: int, input_tokens: int) -> Decimal:
     return round_usd(rate.at(input_tokens) * count)
 
 
-def _cache_savings(call: LLMCall, rates: Rates) -> Decimal:
+def _cache_savings(
+    charges: Mapping[Bucket, Decimal], counts: Mapping[Bucket, int], rates: Rates, input_tokens: int
+) -> Decimal:
     """What caching saved against sending everything uncached: negative while writes have not paid off yet."""
-    input_tokens = call.usage.input_tokens
     saved = ZERO
-    for bucket, uncached in _UNCACHED.items():
-        count = call.usage.buckets.get(bucket, 0)
-        if count and uncached in rates.by_bucket:
-            saved += _charge(rates.by_bucket[uncached], count, input_tokens)
-            saved -= _charge(rates.by_bucket[bucket], count, input_tokens)
+    for bucket, usd in charges.items():
+        uncached = _UNCACHED.get(bucket)
+        if uncached is not None and uncached in rates.by_bucket:
+            saved += _charge(rates.by_bucket[uncached], counts[bucket], input_tokens) - usd
     return saved
 
 
 def _status(call: LLMCall, rates: Rates) -> tuple[Status, str]:
-    if call.outcome is Outcome.ABORTED:
-        return Status.LOWER_BOUND, "aborted"
-    if call.usage.flags:
-        return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
-    return Status.EXACT, rates.reason
+    if call.outcome is Outcome.ABORTED or (call.outcome is Outcome.ERROR and call.streaming):
+        return Status.LOWER_BOUND, "aborted" if call.outcome is Outcome.ABORTED else "failed"
+    if not call.usage.flags:
+        return Status.EXACT, rates.reason
+    unreadable = next((flag for flag in call.usage.flags if flag.startswith(UNREADABLE)), None)
+    if unreadable:
+        return Status.LOWER_BOUND, f"usage_unreadable:{unreadable.removeprefix(UNREADABLE)}"
+    return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
 
 
 def _without_usage(call: LLMCall, book: PriceBook) -> Cost:
@@ -101,7 +113,7 @@ def _without_usage(call: LLMCall, book: PriceBook) -> Cost:
     if call.error_type.rpartition(".")[2] in NOT_SENT:
         return _not_billed("not_billed:not_sent", call, book)
     if call.usage.flags:
-        return _unpriced(f"usage_unreadable:{call.usage.flags[0]}", call, book)
+        return _unpriced(f"usage_unreadable:{call.usage.flags[0].removeprefix(UNREADABLE)}", call, book)
     return _unpriced("usage_unknown" if call.outcome is Outcome.OK else f"usage_unknown:{call.outcome}", call, book)
 
 

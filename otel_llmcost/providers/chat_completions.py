@@ -1,62 +1,71 @@
-"""OpenAI Chat Completions, and everybody who speaks it.
+"""OpenAI Chat Completions and Completions, and everybody who speaks them.
 
-Source: the API reference of chat completions. `prompt_tokens` includes cached, audio and image tokens,
-`completion_tokens` includes reasoning and audio tokens. Groq sends a stream's usage in `x_groq`, and again in `usage`.
+Source: the API reference of chat completions. Groq sends a stream's usage in `x_groq`, and again in `usage`; on Azure
+the deployment in the path is the model that was asked for.
 """
 
 import re
 from typing import Any, Final
 
-from otel_llmcost.call import Bucket, Usage
-from otel_llmcost.providers.fields import Counts, section, text
+from otel_llmcost.providers.fields import first_object, read_identity, section, text
+from otel_llmcost.providers.openai_usage import read_usage
+from otel_llmcost.providers.reported_cost import read_reported_cost
 from otel_llmcost.providers.wire_format import WireFormat
-from otel_llmcost.usage import Side, exclusive_usage
 from otel_llmcost.wire.reading import Reading
 
 
 def read(document: dict[str, Any], reading: Reading) -> None:
     """A response body, or one chunk of a stream."""
-    reading.response_id = text(document, "id") or reading.response_id
-    reading.model = text(document, "model") or reading.model
-    reading.service_tier = text(document, "service_tier") or reading.service_tier
-    choices = document.get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        reading.finish_reason = text(choices[0], "finish_reason") or reading.finish_reason
+    read_identity(document, reading)
+    reading.finish_reason = text(first_object(document, "choices"), "finish_reason") or reading.finish_reason
     usage = section(document, "usage") or section(section(document, "x_groq"), "usage")
     if usage:
-        reading.usage = read_usage(usage)
+        reading.service_tier = reading.service_tier or text(usage, "service_tier")
+        read_reported_cost(usage, reading)
+        reading.usage = read_usage(usage, reading, "chat_completions")
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """A chat completions usage object → exclusive buckets."""
-    counts = Counts()
-    prompt, completion = section(usage, "prompt_tokens_details"), section(usage, "completion_tokens_details")
-    return exclusive_usage(
-        Side(
-            counts.get(usage, "prompt_tokens"),
-            {
-                Bucket.CACHE_READ: counts.number(prompt, "cached_tokens"),
-                Bucket.CACHE_WRITE: counts.number(prompt, "cache_write_tokens"),
-                Bucket.INPUT_AUDIO: counts.number(prompt, "audio_tokens"),
-                Bucket.INPUT_IMAGE: counts.number(prompt, "image_tokens"),
-            },
-        ),
-        Side(
-            counts.get(usage, "completion_tokens"),
-            {
-                Bucket.REASONING: counts.number(completion, "reasoning_tokens"),
-                Bucket.OUTPUT_AUDIO: counts.number(completion, "audio_tokens"),
-            },
-        ),
-        rule="chat_completions",
-        flags=tuple(counts.flags),
-    )
-
+_INTERESTING: Final = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"')
 
 FORMAT: Final = WireFormat(
     name="chat_completions",
     operation="chat",
-    path=re.compile(r"/chat/completions/?$"),
+    # With the model in the path: Azure's deployments, and Vertex's partner models other than Anthropic's.
+    path=re.compile(
+        r"(?:/deployments/(?P<model>[^/]+))?/chat/completions/?$"
+        r"|/ml/v1/text/chat(?P<stream>_stream)?/?$"  # watsonx
+    ),
     read=read,
-    interesting=re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"'),
+    interesting=_INTERESTING,
+)
+VERTEX_PARTNERS: Final = WireFormat(
+    name="chat_completions",
+    operation="chat",
+    path=re.compile(
+        r"/publishers/(?!anthropic/)[^/]+/models/(?P<model>[^/:]+):(?:rawPredict|(?P<stream>streamRawPredict))$"
+    ),
+    read=read,
+    interesting=_INTERESTING,
+)
+WRITER: Final = WireFormat(
+    name="chat_completions",
+    operation="chat",
+    path=re.compile(r"/v1/chat/?$"),
+    read=read,
+    interesting=_INTERESTING,
+    sellers=frozenset({"writer"}),
+)
+PROMPTS: Final = WireFormat(  # Portkey: a stored prompt is run, the answer is a chat completion
+    name="chat_completions",
+    operation="chat",
+    path=re.compile(r"/prompts/[^/]+/completions/?$"),
+    read=read,
+    interesting=_INTERESTING,
+)
+COMPLETIONS: Final = WireFormat(
+    name="completions",
+    operation="text_completion",
+    path=re.compile(r"(?:/deployments/(?P<model>[^/]+))?/completions/?$"),
+    read=read,
+    interesting=_INTERESTING,
 )

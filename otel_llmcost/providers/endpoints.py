@@ -2,19 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from otel_llmcost.providers.formats import format_of
+from otel_llmcost.providers.formats import match_path
+from otel_llmcost.providers.host_map import HostMap
 from otel_llmcost.providers.sellers import seller_at, seller_named
 from otel_llmcost.providers.wire_format import WireFormat
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An inference endpoint. `known_host`: somebody vouches for the seller, so the path alone is enough."""
+    """An inference endpoint. `known_host`: somebody vouches for the seller, so the path alone is enough.
+
+    `model` and `streaming` are what the path says of them. `polled`: a GET here tells the usage of an earlier request;
+    it makes a line where its reading `tells_deferred_call`, and else none.
+    """
 
     provider: str
     wire_format: WireFormat
     known_host: bool
+    model: str = ""
+    streaming: bool = False
+    polled: bool = False
+
+    def requested_model(self, request: Mapping[str, Any]) -> str:
+        """The model that is asked for: in the request's JSON, else in the path; empty where in neither."""
+        names = (request.get(key) for key in ("model", "model_id", "modelId"))
+        return next((name for name in names if isinstance(name, str) and name), self.model)
 
 
 class Endpoints:
@@ -22,31 +36,29 @@ class Endpoints:
 
     def __init__(self, hosts: Mapping[str, str]) -> None:
         """`hosts`: `host`, `host:port` or either with a path prefix → the seller's name."""
-        rows = ((key.rstrip("/"), seller_named(name), name) for key, name in hosts.items())
-        # The longest prefix first, so that one gateway may stand for several sellers.
-        longest_first = sorted(rows, key=lambda row: -len(row[0]))
-        self._configured = tuple((key, seller.name if seller else name) for key, seller, name in longest_first)
+        sellers = {key: seller_named(name) for key, name in hosts.items()}
+        self._configured = HostMap({key: seller.name if seller else hosts[key] for key, seller in sellers.items()})
 
-    def find(self, host: str, port: int | None, path: str) -> Endpoint | None:
+    def find(self, host: str, port: int | None, path: str, method: str = "POST") -> Endpoint | None:
         """The endpoint, or None where the path is no inference endpoint. `port` is None for the scheme's default."""
-        wire_format = format_of(path)
-        if wire_format is None:
+        if method == "GET":
+            return self._find_polled(host, path)
+        if method != "POST":
             return None
-        configured = self._configured_seller(host, port, path)
-        if configured:
-            return Endpoint(configured, wire_format, known_host=True)
-        seller = seller_at(host)
-        if seller:
-            return Endpoint(seller.name, wire_format, known_host=True)
-        # Nobody we know sells here: the host itself is the seller, and has no price until one is configured.
-        return Endpoint(host if port is None else f"{host}:{port}", wire_format, known_host=False)
+        configured = self._configured.find(host, port, path)
+        seller = None if configured else seller_at(host, path)
+        name = configured or (seller.name if seller else "")
+        match = match_path(path, name)
+        if match is None:
+            return None
+        # Where nobody we know sells, the host itself is the seller, and has no price until one is configured.
+        provider = name or (host if port is None else f"{host}:{port}")
+        return Endpoint(provider, match.wire_format, bool(name), match.model, match.stream)
 
-    def _configured_seller(self, host: str, port: int | None, path: str) -> str:
-        if not self._configured:
-            return ""
-        places = (host + path, f"{host}:{port}{path}")
-        return next((name for key, name in self._configured if any(_under(place, key) for place in places)), "")
-
-
-def _under(place: str, prefix: str) -> bool:
-    return place.startswith(prefix) and place[len(prefix) :][:1] in ("", "/")
+    def _find_polled(self, host: str, path: str) -> Endpoint | None:
+        """A GET tells of the same call as the request before it only where the response id alone says so."""
+        seller = seller_at(host, path)
+        if seller is None or not seller.ids_unique:
+            return None
+        match = match_path(path, seller.name, polled=True)
+        return Endpoint(seller.name, match.wire_format, known_host=True, polled=True) if match else None

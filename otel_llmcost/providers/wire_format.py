@@ -1,7 +1,7 @@
 """`WireFormat`: one way in which providers answer."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,13 @@ from otel_llmcost.wire.reading import Reading
 class WireFormat:
     """A row: the path the format is spoken on, and its parser.
 
-    `read` takes a JSON object (a whole body, or the data of one event) into the reading. `interesting` finds, in the
-    raw data of an event, what makes it worth parsing once the first event has been read: a stream of thousands of
-    text deltas is searched, not parsed.
+    `path` may name groups: `model` where the path names the model, `stream` where it asks for a stream. `read` takes a
+    JSON object (a whole body, or one document of a stream) into the reading. `interesting` finds, in the raw data of a
+    document, what makes it worth parsing once the first one has been read: a stream of thousands of text deltas is
+    searched, not parsed.
+
+    `sellers`: the only ones whose path this is; none: anybody's. `read_headers` takes what response headers tell,
+    before the body comes. `polled_path`: where a GET tells the usage of an earlier request.
     """
 
     name: str
@@ -22,3 +26,6 @@ class WireFormat:
     path: re.Pattern[str]
     read: Callable[[dict[str, Any], Reading], None]
     interesting: re.Pattern[bytes]
+    sellers: frozenset[str] = frozenset()
+    read_headers: Callable[[Mapping[str, str], Reading], None] | None = None
+    polled_path: re.Pattern[str] | None = None

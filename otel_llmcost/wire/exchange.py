@@ -1,7 +1,7 @@
 """One HTTP exchange with a provider: the response's bytes go by, a `Reading` comes out.
 
-The same code reads a whole JSON body and an event stream in any chunking. Nothing is kept but the parser's state;
-a JSON body that is streamed is buffered up to a bound.
+The same code reads a whole JSON body and every kind of stream, in any chunking. Nothing is kept but the parser's
+state; a JSON body that is streamed is buffered up to a bound.
 """
 
 import json
@@ -10,35 +10,43 @@ from typing import Any, Final
 
 from otel_llmcost.providers.wire_format import WireFormat
 from otel_llmcost.wire.decoding import Decoder, Identity, decoder_for
+from otel_llmcost.wire.framing import Framing, WholeBody, framing_of
 from otel_llmcost.wire.reading import Reading
-from otel_llmcost.wire.sse import SseParser
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """A longer JSON body is not read; its usage is then unknown, never guessed."""
 
+MAX_FIRST_EVENTS: Final = 4
+"""Events parsed in search of the response's id, for a format whose events may have none."""
+
 
 class Exchange:
-    """Reads one response in one wire format.
+    """Reads one response in one wire format. `provider` is the seller: some count in their own way.
 
     Malformed input never raises: what could not be read is missing from the reading, so its usage is unknown.
     """
 
-    def __init__(self, wire_format: WireFormat) -> None:
-        self.reading = Reading()
+    def __init__(self, wire_format: WireFormat, provider: str = "") -> None:
+        self.reading = Reading(provider=provider)
         self.status = 0
         self._format = wire_format
         self._decoder: Decoder | None = Identity()
-        self._events: SseParser | None = None
-        self._body = bytearray()
-        self._size = 0
+        self._content_type = ""
+        self._head = b""  # blanks before the body, until its first byte tells the framing
+        self._framing: Framing | None = None
+        self._streamed = False
+        self._first_events = 0
 
     def respond(self, status: int, headers: Mapping[str, str], *, decoded: bool) -> None:
         """The response's head has come. `decoded`: the body will be fed without its content encoding."""
         self.status = status
+        self._content_type = headers.get("content-type", "")
         if not decoded:
             self._decoder = decoder_for(headers.get("content-encoding", ""))
-        if "text/event-stream" in headers.get("content-type", ""):
-            self._events = SseParser()
+        if status >= 400:
+            self.reading.error_type = headers.get("x-amzn-errortype", "").partition(":")[0][:100]
+        elif self._format.read_headers is not None:
+            self._format.read_headers(headers, self.reading)
 
     def feed(self, chunk: bytes) -> None:
         """A chunk of the body as it went over the wire."""
@@ -49,52 +57,64 @@ class Exchange:
         except Exception:  # noqa: BLE001 - each decoder has errors of its own; the client meets the same one and raises it
             self._decoder = None
             return
-        if self._events is None:
-            self._size += len(data)
-            if self._size <= MAX_BODY_BYTES:
-                self._body += data
-        else:
-            for event in self._events.feed(data):
-                self._read_event(event)
+        if self._framing is None:
+            data = self._head + data
+            self._framing = framing_of(data, self._content_type, MAX_BODY_BYTES)
+            if self._framing is None:
+                self._head = data[-16:]  # blanks carry nothing; some are kept for the framing to pass over
+                return
+            self._streamed = not isinstance(self._framing, WholeBody)
+        for document in self._framing.feed(data):
+            self._read(document)
 
     def end(self) -> Reading:
         """The body is over, complete or not."""
-        if self._events is not None:
-            for event in self._events.close():
-                self._read_event(event)
-        elif self._body and self._size <= MAX_BODY_BYTES:
-            self._read_body(bytes(self._body))
-            self._body.clear()
+        if self._framing is not None:
+            for document in self._framing.close():
+                self._read(document)
         return self.reading
 
     @property
     def streamed(self) -> bool:
-        """The response is an event stream."""
-        return self._events is not None
+        """The response is a stream of documents."""
+        return self._streamed
 
     @property
     def finished(self) -> bool:
-        """The provider has said that the stream is done, so closing it now loses nothing."""
-        return self.reading.finished
+        """The provider is done, so closing the response now loses nothing; SDKs close a refusal unread to retry."""
+        return self.reading.finished or self.status >= 400
 
-    def _read_body(self, body: bytes) -> None:
-        document = parse_object(body)
-        if document is None:
-            return
-        if self.status >= 400:
-            self.reading.error_type = error_type(document)
-        else:
-            self._format.read(document, self.reading)
+    @property
+    def whole(self) -> bool:
+        """A body that has ended was not cut short. Of streams without an end marker, the finish reason tells."""
+        return not self.streamed or self.finished or bool(self.reading.finish_reason)
 
-    def _read_event(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         if data == b"[DONE]":
             self.reading.finished = True
-        elif not self.reading.response_id or self._format.interesting.search(data):
-            document = parse_object(data)
-            if document is not None:
-                if "error" in document:
-                    self.reading.error_type = error_type(document) or self.reading.error_type
+            return
+        if self._streamed and not self._worth_parsing(data):
+            return
+        for document in parse_objects(data):
+            if "error" in document:
+                self.reading.error_type = error_type(document) or self.reading.error_type
+            if self.status < 400:
                 self._format.read(document, self.reading)
+
+    def _worth_parsing(self, data: bytes) -> bool:
+        if not self.reading.response_id and self._first_events < MAX_FIRST_EVENTS:
+            self._first_events += 1
+            return True
+        return self._format.interesting.search(data) is not None
+
+
+def parse_objects(data: bytes) -> list[dict[str, Any]]:
+    """The JSON object, or those of a JSON array; none where it is anything else."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return []
+    return [item for item in (document if isinstance(document, list) else [document]) if isinstance(item, dict)]
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:
@@ -107,9 +127,13 @@ def parse_object(data: bytes) -> dict[str, Any] | None:
 
 
 def error_type(document: Mapping[str, Any]) -> str:
-    """The provider's name for an error: `error.code` or `error.type`, never its message (it may quote the prompt)."""
+    """The provider's name for an error, never its message (it may quote the prompt).
+
+    A word (`error.code`, `.status`, `.type`) before a number, which only repeats the HTTP status.
+    """
     error = document.get("error")
     if not isinstance(error, dict):
         return ""
-    name = error.get("code") or error.get("type")
-    return str(name)[:100] if isinstance(name, str | int) else ""
+    names = [error.get(key) for key in ("code", "status", "type")]
+    name = next((name for name in names if isinstance(name, str) and name), None) or error.get("code")
+    return str(name)[:100] if isinstance(name, str | int) and not isinstance(name, bool) else ""

@@ -13,17 +13,31 @@ AttributeScalar = str | bool | int | float | list[str]
 
 @dataclass(slots=True)
 class Reading:
-    """Filled by a wire format while the response goes by; later values replace earlier ones."""
+    """Filled by a wire format while the response goes by; later values replace earlier ones.
 
+    `deferred`: the provider answers before it has computed (background responses, runs, predictions), so the usage is
+    told by a later GET of the same response id; `started_ns` and `ended_ns` are then its own times, UTC.
+    """
+
+    provider: str = ""  # the seller, from the request
     response_id: str = ""
     model: str = ""
     service_tier: str = ""
+    speed: str = ""
     finish_reason: str = ""
     error_type: str = ""
     usage: Usage = UNKNOWN_USAGE
     reported_usd: Decimal | None = None
     finished: bool = False  # the provider said that it is done
+    deferred: bool = False
+    started_ns: int | None = None
+    ended_ns: int | None = None
     state: dict[str, Any] = field(default_factory=dict)  # what a format carries from event to event
+
+    @property
+    def tells_deferred_call(self) -> bool:
+        """Whether a GET that gave this reading tells what an earlier request used, so that it makes a line."""
+        return self.deferred and self.usage.known and bool(self.response_id) and self.started_ns is not None
 
     def attributes(self) -> dict[str, AttributeScalar]:
         """The reading as GenAI span attributes; what is not known is absent."""
@@ -31,6 +45,7 @@ class Reading:
             sc.RESPONSE_ID: self.response_id,
             sc.RESPONSE_MODEL: self.model,
             sc.OPENAI_SERVICE_TIER: self.service_tier,
+            sc.USAGE_SPEED: self.speed,
             sc.RESPONSE_FINISH_REASONS: [self.finish_reason] if self.finish_reason else [],
         }
         known = {name: value for name, value in found.items() if value}
@@ -48,7 +63,17 @@ _SINGLE: Final[Mapping[str, Bucket]] = {
     sc.USAGE_AUDIO_CACHE_READ: Bucket.CACHE_READ_AUDIO,
     sc.USAGE_IMAGE_CACHE_READ: Bucket.CACHE_READ_IMAGE,
     sc.USAGE_CACHE_WRITE_1H: Bucket.CACHE_WRITE_1H,
+    sc.USAGE_VIDEO_CACHE_READ: Bucket.CACHE_READ_VIDEO,
+    sc.USAGE_VIDEO_INPUT: Bucket.INPUT_VIDEO,
+    sc.USAGE_VIDEO_OUTPUT: Bucket.OUTPUT_VIDEO,
+    sc.USAGE_TOOL_INPUT: Bucket.INPUT_TOOL,
+    sc.USAGE_CITATION_OUTPUT: Bucket.OUTPUT_CITATION,
     sc.USAGE_WEB_SEARCHES: Bucket.WEB_SEARCHES,
+    sc.USAGE_STORAGE_SEARCHES: Bucket.STORAGE_SEARCHES,
+    sc.USAGE_RERANK_SEARCHES: Bucket.RERANK_SEARCHES,
+    sc.USAGE_AUDIO_SECONDS: Bucket.AUDIO_SECONDS,
+    sc.USAGE_DOCUMENT_PAGES: Bucket.DOCUMENT_PAGES,
+    sc.USAGE_ANNOTATED_PAGES: Bucket.ANNOTATED_PAGES,
 }
 _SUMS: Final[Mapping[str, tuple[Bucket, ...]]] = {
     sc.USAGE_AUDIO_INPUT: (Bucket.INPUT_AUDIO, Bucket.CACHE_READ_AUDIO),

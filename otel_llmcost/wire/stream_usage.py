@@ -9,6 +9,9 @@ import json
 import re
 from typing import Any, Final
 
+ASKED_SELLERS: Final = frozenset({"openai", "azure.ai.openai", "azure.ai.inference"})
+"""Sellers that are known to understand the question and to need it."""
+
 _USAGE_NULL: Final = re.compile(rb'"usage"\s*:\s*null\s*,\s*|\s*,\s*"usage"\s*:\s*null')
 _USAGE_CHUNK: Final = re.compile(rb'"usage"\s*:\s*\{')
 _NO_CHOICES: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')

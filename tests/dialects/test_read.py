@@ -168,7 +168,7 @@ def test_without_a_response_id_the_span_is_the_call() -> None:
 def test_a_number_beyond_all_bounds_is_flagged(huge: str) -> None:
     """Not even its size may cost anything."""
     usage = read({**CURRENT, "gen_ai.usage.output_tokens": huge}).usage
-    assert 1 == len([flag for flag in usage.flags if flag.startswith("gen_ai.usage.output_tokens: ")])
+    assert 1 == len([flag for flag in usage.flags if flag.startswith("unreadable gen_ai.usage.output_tokens: ")])
 
 
 values = st.recursive(

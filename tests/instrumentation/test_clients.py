@@ -26,6 +26,7 @@ CHUNKS = [
     b'data: {"id": "chatcmpl-1", "choices": [], "usage": ' + json.dumps(USAGE).encode() + b"}\n\ndata: [DO",
     b"NE]\n\n",
 ]
+STREAMING = {**REQUEST, "stream": True, "stream_options": {"include_usage": True}}
 EVENT_STREAM = {"content-type": "text/event-stream"}
 
 
@@ -65,7 +66,7 @@ def test_a_call_is_one_client_span_with_its_usage(harness) -> None:
 def test_a_stream_passes_unchanged_and_ends_its_span_with_the_usage(harness) -> None:
     """Chunk for chunk what the provider sent; time to first chunk is measured."""
     harness.instrument()
-    found = harness.request(answer_stream(harness), URL, json={**REQUEST, "stream": True}, stream=True)
+    found = harness.request(answer_stream(harness), URL, json=STREAMING, stream=True)
     assert CHUNKS == found
     (span,) = harness.spans
     assert (100, 20, True) == tuple(
@@ -80,7 +81,7 @@ def test_a_stream_passes_unchanged_and_ends_its_span_with_the_usage(harness) -> 
 def test_a_stream_that_the_client_leaves_is_aborted(harness, read: int) -> None:
     """The span ends with what is known, also where nothing was read at all."""
     harness.instrument()
-    harness.request(answer_stream(harness), URL, json={**REQUEST, "stream": True}, stream=True, read=read)
+    harness.request(answer_stream(harness), URL, json=STREAMING, stream=True, read=read)
     (span,) = harness.spans
     assert ("stream_aborted", StatusCode.ERROR) == (span.attributes["error.type"], span.status.status_code)
     assert ("chatcmpl-1" if read else None) == span.attributes.get("gen_ai.response.id")
@@ -89,7 +90,7 @@ def test_a_stream_that_the_client_leaves_is_aborted(harness, read: int) -> None:
 def test_a_refused_stream_that_is_closed_unread_is_an_error_and_no_abort(harness) -> None:
     """SDKs retry without reading the refusal's body."""
     harness.instrument()
-    harness.request(answer(harness, {"error": {}}, 429), URL, json=REQUEST, stream=True, read=0)
+    harness.request(answer(harness, {"error": {}}, 429), URL, json=STREAMING, stream=True, read=0)
     assert "429" == harness.spans[0].attributes["error.type"]
 
 
@@ -97,7 +98,7 @@ def test_leaving_a_stream_after_its_end_marker_is_no_abort(harness) -> None:
     """SDKs stop reading at [DONE] and close."""
     harness.instrument()
     chunks = [*CHUNKS[:2], CHUNKS[2] + CHUNKS[3], b""]
-    harness.request(answer_stream(harness, chunks), URL, json=REQUEST, stream=True, read=3)
+    harness.request(answer_stream(harness, chunks), URL, json=STREAMING, stream=True, read=3)
     assert "error.type" not in harness.spans[0].attributes
 
 
@@ -106,7 +107,7 @@ def test_a_stream_that_breaks_is_aborted_and_raises_what_it_raised(harness) -> N
     harness.instrument()
     chunks = [CHUNKS[0], harness.http.ReadError("connection lost")]
     with pytest.raises(harness.http.ReadError, match="connection lost"):
-        harness.request(answer_stream(harness, chunks), URL, json=REQUEST, stream=True)
+        harness.request(answer_stream(harness, chunks), URL, json=STREAMING, stream=True)
     assert "stream_aborted" == harness.spans[0].attributes["error.type"]
 
 
@@ -114,7 +115,7 @@ def test_a_stream_that_breaks_is_aborted_and_raises_what_it_raised(harness) -> N
 def test_a_stream_cut_by_the_provider_is_aborted(harness, count: int) -> None:
     """A clean end of the connection before any finish reason; with one, a missing [DONE] is only bad manners."""
     harness.instrument()
-    assert CHUNKS[:count] == harness.request(answer_stream(harness, CHUNKS[:count]), URL, json=REQUEST, stream=True)
+    assert CHUNKS[:count] == harness.request(answer_stream(harness, CHUNKS[:count]), URL, json=STREAMING, stream=True)
     assert (None if count == 2 else "stream_aborted") == harness.spans[0].attributes.get("error.type")
 
 
@@ -130,7 +131,7 @@ def test_a_response_that_a_hook_closed_is_left_alone(harness) -> None:
         def close(response):
             response.close()
 
-    assert 200 == harness.request(answer_stream(harness), URL, json=REQUEST, stream=True, read=0, hook=close)
+    assert 200 == harness.request(answer_stream(harness), URL, json=STREAMING, stream=True, read=0, hook=close)
     assert "stream_aborted" == harness.spans[0].attributes["error.type"]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from otel_llmcost.exporters.clickhouse.client import Ledger
+
 APPLICATION = """\
 import httpx2
 from opentelemetry import trace
@@ -21,10 +23,10 @@ print("the application is done")
 """
 
 
-def run(**environ: str) -> subprocess.CompletedProcess[str]:
+def run(application: str = APPLICATION, **environ: str) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTEST_"))}
     return subprocess.run(
-        [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, "-c", APPLICATION],
+        [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, "-c", application],
         env={**clean, "OTEL_PYTHON_DISTRO": "llmcost", **environ},
         capture_output=True,
         text=True,
@@ -44,6 +46,40 @@ def test_one_variable_prices_the_calls_of_an_application() -> None:
     result = run(OTEL_TRACES_EXPORTER="console")
     assert "the application is done" in result.stdout
     assert 3 == result.stdout.count('"llmcost.cost.usd": 0.0026')
+
+
+def lines_in(ledger: str) -> int:
+    with Ledger.open(ledger, read_only=True) as found:
+        return found.query("SELECT count() FROM llmcost.calls").rows[0][0]
+
+
+def test_what_waits_when_the_application_ends_reaches_an_embedded_ledger(tmp_path) -> None:
+    """Its engine is closed by an exit handler too: ours runs first, whenever the engine was opened."""
+    ledger = f"chdb://{tmp_path / 'ledger'}"
+    late = {"OTEL_LLMCOST_LEDGER": ledger, "OTEL_LLMCOST_DELIVERY_FLUSH_INTERVAL_MS": "3600000"}
+    assert "" == run(**late).stderr
+    assert 3 == lines_in(ledger)
+    longer = APPLICATION.replace("for _ in range(3):", "for _ in range(40):").replace("chatcmpl-1", "chatcmpl-2")
+    longer = longer.replace("api.openai.com", "mock.internal") + "import time; time.sleep(1.5)\nclient.post("
+    longer += '"https://mock.internal/v1/chat/completions", json={"model": "gpt-4o"})\n'
+    assert "" == run(longer, OTEL_LLMCOST_DELIVERY_BATCH_SIZE="15", **late).stderr
+    assert 3 + 41 == lines_in(ledger)
+
+
+def test_workers_of_multiprocessing_account_for_what_they_called() -> None:
+    """A forked worker ends without exit handlers."""
+    call = 'client.post("https://api.openai.com/v1/chat/completions", json={"model": "gpt-4o"})'
+    application = APPLICATION.partition("for _")[0] + (
+        "import multiprocessing\n"
+        "context = multiprocessing.get_context('fork')\n"
+        f"def work(): {call}\n"
+        "workers = [context.Process(target=work) for _ in range(3)]\n"
+        "for worker in workers: worker.start()\n"
+        "for worker in workers: worker.join()\n"
+    )
+    ledger = f"clickhouse://127.0.0.1:{unused_port()}/llmcost"
+    result = run(application, OTEL_LLMCOST_LEDGER=ledger, OTEL_LLMCOST_DELIVERY_SHUTDOWN_TIMEOUT_MS="500")
+    assert 3 == result.stderr.count("calls are missing from the ledger (unreachable)")
 
 
 @pytest.mark.parametrize("scheme", ["clickhouse", "otlp"])

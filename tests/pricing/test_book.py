@@ -1,7 +1,7 @@
 """The price book against genai-prices, to the last digit."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, localcontext
 
 import pytest
 from genai_prices import Usage as GenaiUsage
@@ -153,6 +153,33 @@ def test_an_aborted_stream_is_a_lower_bound() -> None:
     """What is known is priced, and marked."""
     cost = price_call(make_call({Bucket.INPUT: 1_000}, outcome=Outcome.ABORTED), BOOK)
     assert (Status.LOWER_BOUND, mtok("2.5", 1_000)) == (cost.status, cost.effective.total_usd)
+
+
+def test_the_applications_decimal_context_decides_nothing() -> None:
+    """Not even one of four digits."""
+    call = make_call({Bucket.INPUT: 1_234_567, Bucket.OUTPUT: 1})
+    expected = price_call(call, BOOK)
+    with localcontext(prec=4, rounding=ROUND_DOWN):
+        found = price_call(call, PriceBook.bundled())
+        assert (expected, expected.effective.total_usd) == (found, found.effective.total_usd)
+    assert mtok("2.5", 1_234_567) + mtok("10", 1) == expected.effective.total_usd
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "reason"),
+    [
+        ({"outcome": Outcome.ERROR, "streaming": True}, Status.LOWER_BOUND, "failed"),
+        ({"outcome": Outcome.ERROR}, Status.EXACT, ""),
+        ({"flags": ("unreadable prompt_tokens: negative",)}, Status.LOWER_BOUND, "usage_unreadable:prompt_tokens: neg"),
+        ({"flags": ("input: parts 3 exceed total 2",)}, Status.EXACT, "contradiction:input: parts 3 exceed total 2"),
+    ],
+)
+def test_incomplete_usage_is_a_lower_bound_and_a_contradiction_is_said(more: dict, status: Status, reason: str) -> None:
+    """A stream that failed, a number that could not be read; a whole answer that the application failed on is whole."""
+    usage = Usage(buckets={Bucket.INPUT: 5}, flags=more.pop("flags", ()))
+    cost = price_call(make_call({}, **{"usage": usage, **more}), BOOK)
+    assert status == cost.status
+    assert cost.reason.startswith(reason)
 
 
 MODELS = [

@@ -158,7 +158,7 @@ def test_a_number_that_cannot_be_a_count_is_flagged_and_left_out(bad: object) ->
     """Never clamped, never guessed; the other numbers stand."""
     reading = read_json("/v1/chat/completions", {"id": "c", "usage": {"prompt_tokens": bad, "completion_tokens": 3}})
     assert {Bucket.OUTPUT: 3} == reading.usage.buckets
-    assert reading.usage.flags[0].startswith("prompt_tokens: ")
+    assert reading.usage.flags[0].startswith("unreadable prompt_tokens: ")
 
 
 def test_more_cached_tokens_than_input_are_taken_as_lying_beside_it_and_flagged() -> None:
