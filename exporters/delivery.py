@@ -158,7 +158,9 @@ class Delivery(Generic[T]):
         return monotonic() < self._deadline
 
     def _drop(self, count: int, reason: str) -> None:
-        self._log_once(f"dropped:{reason}", "calls are missing from the ledger (%s); see llmcost.dropped", reason)
+        self._log_once(
+            f"dropped:{reason}", f"{count} calls are missing from the ledger (%s); see llmcost.dropped", reason
+        )
         self._on_dropped(count, reason)
 
     def _log_once(self, key: str, message: str, detail: object) -> None:

@@ -10,8 +10,10 @@ import multiprocessing.util
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.environment_variables import OTEL_TRACES_EXPORTER
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_CONFIGURATOR
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
@@ -21,7 +23,7 @@ from opentelemetry.trace import get_tracer_provider
 
 from otel_llmcost.attribution import baggage_keys
 from otel_llmcost.call import Source
-from otel_llmcost.errors import InputError
+from otel_llmcost.errors import ConfigError, InputError, LlmcostError
 from otel_llmcost.exporters import Sink, open_sink
 from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.exporters.metrics import CallMetrics
@@ -34,22 +36,45 @@ from otel_llmcost.settings import Settings, load_settings
 _logger = logging.getLogger("otel_llmcost")
 
 
+def _load_settings() -> Settings | None:
+    """The configuration; None, and one line in the log, where it is wrong: the application runs without costs."""
+    try:
+        return load_settings(os.environ)
+    except ConfigError as error:
+        _logger.error("otel-llmcost: the configuration is wrong, calls are not priced: %s", error)
+        return None
+
+
 class LlmcostDistro(BaseDistro):  # type: ignore[misc]
     """Selects the llmcost configurator, whatever other distributions are installed."""
 
     def _configure(self, **_kwargs: Any) -> None:
         os.environ.setdefault(OTEL_PYTHON_CONFIGURATOR, "llmcost")
 
+    def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
+        """Load every instrumentation as usual, but ours only with a right configuration."""
+        if not entry_point.value.startswith("otel_llmcost.") or LlmcostConfigurator.settings is not None:
+            super().load_instrumentor(entry_point, **kwargs)
+
 
 class LlmcostConfigurator(_OTelSDKConfigurator):
     """Sets up the OpenTelemetry SDK from the standard variables, and the ledger from `OTEL_LLMCOST_*`."""
 
+    settings: Settings | None = None
+
     def _configure(self, **kwargs: Any) -> None:
-        settings = load_settings(os.environ)
-        if settings.disabled:
+        settings = LlmcostConfigurator.settings = _load_settings()
+        if settings is None or settings.disabled:
             super()._configure(**kwargs)  # type: ignore[no-untyped-call]
             return
-        pipeline = Pipeline.from_settings(settings)
+        try:
+            pipeline = Pipeline.from_settings(settings)
+            ledger = _open_ledger(settings, pipeline)
+        except LlmcostError as error:
+            _logger.error("otel-llmcost: calls are not priced: %s", error)
+            LlmcostConfigurator.settings = None
+            super()._configure(**kwargs)  # type: ignore[no-untyped-call]
+            return
 
         def enriching(exporter: SpanExporter) -> BatchSpanProcessor:
             return BatchSpanProcessor(EnrichingExporter(exporter, pipeline, usage_cost=settings.usage_cost_attribute))
@@ -57,23 +82,61 @@ class LlmcostConfigurator(_OTelSDKConfigurator):
         super()._configure(export_span_processor=enriching, **kwargs)  # type: ignore[no-untyped-call]
         provider = get_tracer_provider()
         if isinstance(provider, TracerProvider):
-            attach(provider, settings, pipeline)
+            _attach(provider, settings, ledger)
 
 
-def attach(provider: TracerProvider, settings: Settings, pipeline: Pipeline) -> None:
+def attach(provider: TracerProvider, settings: Settings) -> None:
     """Give a tracer provider the ledger: for applications that set up OpenTelemetry themselves.
 
     Call it before tracers are made, so that they get the sampler too.
+
+    Raises:
+        ConfigError: the ledger or an attribution rule is wrong.
+        MissingExtraError: an optional dependency of the ledger is not installed.
     """
+    _attach(provider, settings, _open_ledger(settings, Pipeline.from_settings(settings)))
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenLedger:
+    """Where spans go to become lines, and how that is ended."""
+
+    take: Callable[[list[ReadableSpan]], None]
+    close: Callable[[], None]
+    metrics: CallMetrics
+
+
+def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
+    """None where the ledger is off. Nothing is connected yet."""
+    if settings.ledger == "off":
+        return None
+    metrics = CallMetrics(settings.metrics.dimensions)
+    if settings.ledger.startswith("otlp"):
+        forwarder = OtlpForwarder(settings.ledger)
+        return _OpenLedger(forwarder.write, forwarder.close, metrics)
+    sink = open_sink(settings.ledger)
+    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, metrics)
+
+
+def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | None) -> None:
     keys = baggage_keys(settings.attribution)
     if keys:
         provider.add_span_processor(BaggageSpanProcessor(keys))
-    if settings.ledger == "off":
-        _logger.info("otel-llmcost: no ledger is configured (OTEL_LLMCOST_LEDGER); costs are on exported spans only")
+    if ledger is None:
+        if not os.environ.get(OTEL_TRACES_EXPORTER):
+            _logger.warning(
+                "otel-llmcost: neither OTEL_LLMCOST_LEDGER nor OTEL_TRACES_EXPORTER is set: costs go nowhere"
+            )
         return
     provider.sampler = RecordGenAiSampler(provider.sampler)
-    processor = _ledger_processor(settings, pipeline)
+    delivery: Delivery[ReadableSpan] = Delivery(ledger.take, settings.delivery, ledger.metrics.dropped)
+    processor = LedgerSpanProcessor(delivery, ledger.close)
     provider.add_span_processor(processor)
+    _settle_at_exit(processor)
+
+
+def _settle_at_exit(processor: LedgerSpanProcessor) -> None:
+    """Have the ledger settled before whatever it needs is gone."""
     # The embedded engine is closed by weakref's exit handler, which registers itself when it is first needed: have it
     # done before ours, whenever that engine is opened.
     weakref.finalize(processor, int).detach()
@@ -84,18 +147,6 @@ def attach(provider: TracerProvider, settings: Settings, pipeline: Pipeline) -> 
     multiprocessing.util.register_after_fork(
         processor, lambda it: multiprocessing.util.Finalize(it, it.shutdown, exitpriority=0)
     )
-
-
-def _ledger_processor(settings: Settings, pipeline: Pipeline) -> LedgerSpanProcessor:
-    metrics = CallMetrics(settings.metrics.dimensions)
-    handle: Callable[[list[ReadableSpan]], None]
-    if settings.ledger.startswith("otlp"):
-        forwarder = OtlpForwarder(settings.ledger)
-        handle, close = forwarder.write, forwarder.close
-    else:
-        sink = open_sink(settings.ledger)
-        handle, close = SpanBilling(pipeline, sink, metrics).take, sink.close
-    return LedgerSpanProcessor(Delivery(handle, settings.delivery, metrics.dropped), close)
 
 
 class SpanBilling:

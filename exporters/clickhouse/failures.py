@@ -52,6 +52,7 @@ ADVICE: Final[Mapping[int, str]] = {
     192: "check the user and the password",
     193: "check the user and the password",
     194: "check the user and the password",
+    164: "it is read-only: start `otel-llmcost up` with --writable, or send to its otlp:// port",
     497: "the user lacks a grant: INSERT and SELECT, and CREATE for the first start",
     516: "check the user and the password",
 }
@@ -93,21 +94,26 @@ def _translate(error: Exception, address: str, with_text: bool) -> DeliveryError
 
 
 def _is_permanent(error: Exception, code: int | None) -> bool:
-    from clickhouse_connect.driver.exceptions import DataError, NotSupportedError, ProgrammingError
+    from clickhouse_connect.driver.exceptions import DataError, NotSupportedError
 
     if code is not None:
         return code in PERMANENT_CODES
     status = _HTTP_STATUS.search(str(error))
     if status:
         return 400 <= int(status[1]) < 500 and status[1] not in {"408", "429"}
-    return isinstance(error, DataError | NotSupportedError | ProgrammingError)
+    # A ProgrammingError without a code is the client library's own: a closed client, for one. The sink connects anew.
+    return isinstance(error, DataError | NotSupportedError)
 
 
 def _describe(error: Exception, code: int | None, with_text: bool) -> str:
+    from clickhouse_connect.driver.exceptions import ProgrammingError
+
     if code is None:
         status = _HTTP_STATUS.search(str(error))
         if status:
             return f"HTTP status {status[1]} without a ClickHouse error; is this ClickHouse's HTTP port?"
+        if isinstance(error, ProgrammingError):
+            return str(error)[:MAX_TEXT_CHARS]  # of the client library, about its own use
         cause = getattr(error.__cause__, "reason", error.__cause__) or error
         return f"no answer ({type(cause).__name__})"
     what = f"{getattr(error, 'name', None) or PERMANENT_CODES.get(code, 'error')} (code {code})"

@@ -100,17 +100,25 @@ class _Table:
                 f"`{self.ledger.url.database}`.{TABLE}",
                 list(filled),
                 self._compressed(block),
-                settings={
-                    # Answer when the rows are stored, not when they are buffered.
-                    "async_insert": 0,
-                    "wait_end_of_query": 1,
-                    # The same batch again, after an answer that was lost on the way, is dropped by the server.
-                    "insert_deduplicate": 1,
-                    "insert_deduplication_token": blake2b(block, digest_size=16).hexdigest(),
-                },
+                settings=self._settable(
+                    {
+                        # Answer when the rows are stored, not when they are buffered.
+                        "async_insert": 0,
+                        "wait_end_of_query": 1,
+                        # The same batch again, after an answer that was lost on the way, is dropped by the server.
+                        "insert_deduplicate": 1,
+                        "insert_deduplication_token": blake2b(block, digest_size=16).hexdigest(),
+                    }
+                ),
                 fmt="Native",
                 compression=client.write_compression,
             )
+
+    def _settable(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Those that the server lets us set. Its defaults store before they answer too, and the table itself collapses
+        a batch that comes twice."""
+        known = self.ledger.client.server_settings
+        return {name: value for name, value in settings.items() if name not in known or not known[name].readonly}
 
     def _native_block(self, filled: dict[str, list[Any]]) -> bytes:
         """The batch in ClickHouse's Native format: what is sent, and what the token is derived from."""

@@ -140,7 +140,7 @@ def _print_account(account: Account, args: argparse.Namespace) -> None:
         ["rejected", f"{account.rejected:,}"],
         ["with contradictions", f"{account.flagged:,}"],
         ["unpriced", f"{unpriced:,}"],
-        ["cost, USD", f"{account.cost_usd:f}"],
+        ["cost, USD", f"{account.cost_usd:f}" if unpriced < account.written or not account.written else "unknown"],
     ]
     if account.first_ns is not None and account.last_ns is not None:
         rows.append(["from", _moment(account.first_ns)])

@@ -90,9 +90,10 @@ def _read_own(document: dict[str, Any], reading: Reading) -> None:
     own = section(document, "usage") or section(section(document, "metadata"), "usage")
     own = own or _titan_or_llama(document, counts)
     metrics = section(document, _METRICS)
-    reason = text(document, "stopReason") or text(document, "stop_reason")
+    reason = text(document, "stopReason") or text(document, "stop_reason") or text(document, "completionReason")
     reading.finish_reason = reason or reading.finish_reason
-    reading.finished = reading.finished or bool(metrics)
+    # A guardrail that blocks the prompt ends the stream with its trace, and there are no metrics.
+    reading.finished = reading.finished or bool(metrics) or "amazon-bedrock-trace" in document
     if own or (metrics and not reading.usage.known):
         told = {**reading.state.get("headers", {}), **_named_as_converse(metrics), **own}
         reading.usage = read_usage(told, counts)
@@ -138,7 +139,7 @@ INVOKE: Final = WireFormat(
     path=re.compile(r"/model/(?P<model>.+)/invoke(?P<stream>-with-response-stream)?$"),
     read=read_invoke,
     interesting=re.compile(
-        rb'"usage"\s*:\s*\{|invocationMetrics|"type"\s*:\s*"message_stop"|"stop_?[rR]eason"\s*:\s*"|"error"'
+        rb'"usage"\s*:\s*\{|invocationMetrics|"type"\s*:\s*"message_stop"|"stop_?[rR]eason"\s*:\s*"|bedrock-trace|"error"'
     ),
     read_headers=read_invoke_headers,
 )

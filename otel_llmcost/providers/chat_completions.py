@@ -34,6 +34,7 @@ FORMAT: Final = WireFormat(
     path=re.compile(
         r"(?:/deployments/(?P<model>[^/]+))?/chat/completions/?$"
         r"|/ml/v1/text/chat(?P<stream>_stream)?/?$"  # watsonx
+        r"|/cortex/inference:complete$"  # Snowflake
     ),
     read=read,
     interesting=_INTERESTING,

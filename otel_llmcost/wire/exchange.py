@@ -11,6 +11,7 @@ from typing import Any, Final
 from otel_llmcost.providers.wire_format import WireFormat
 from otel_llmcost.wire.decoding import Decoder, Identity, decoder_for
 from otel_llmcost.wire.framing import Framing, WholeBody, framing_of
+from otel_llmcost.wire.json_array import JsonArrayParser
 from otel_llmcost.wire.reading import Reading
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -66,6 +67,8 @@ class Exchange:
             self._streamed = not isinstance(self._framing, WholeBody)
         for document in self._framing.feed(data):
             self._read(document)
+        if isinstance(self._framing, JsonArrayParser) and self._framing.ended:
+            self.reading.finished = True
 
     def end(self) -> Reading:
         """The body is over, complete or not."""

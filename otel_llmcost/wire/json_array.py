@@ -18,6 +18,7 @@ class JsonArrayParser:
 
     def __init__(self) -> None:
         self.skipped = 0
+        self.ended = False  # the array was closed
         self._element = bytearray()  # the beginning of an element that has not ended
         self._depth = 0  # 1: in the array, 2 and more: in an element
         self._in_string = False
@@ -58,6 +59,7 @@ class JsonArrayParser:
             self._in_string = not self._in_string
         else:
             self._depth += 1 if byte in b"{[" else -1
+            self.ended = self._depth == 0
 
     def _keep(self, part: bytes) -> None:
         if len(self._element) <= MAX_EVENT_BYTES:

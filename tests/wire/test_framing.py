@@ -81,6 +81,16 @@ def test_the_first_byte_is_asked_before_the_content_type(head: bytes, content_ty
     assert type(framing_of(head, content_type, 100)) is expected
 
 
+def test_an_array_says_when_it_is_over() -> None:
+    """A stream that was cut has no closing bracket."""
+    parser = JsonArrayParser()
+    ended = []
+    for chunk in (b'[{"a": "]"}', b",[1]", b"\r\n]", b"\n"):
+        list(parser.feed(chunk))
+        ended.append(parser.ended)
+    assert [False, False, True, True] == ended
+
+
 def test_blanks_alone_decide_nothing() -> None:
     """The framing waits for the first byte that means something."""
     assert framing_of(b"\xef\xbb\xbf\r\n \t", "text/event-stream", 100) is None
