@@ -67,10 +67,11 @@ class ClientPatch:
         if not isinstance(request, self._module.Request):
             return None
         url = request.url
+        body, form_model = b"", ""
         try:
             body = request.content
-        except self._module.RequestNotRead:
-            body = b""  # a body that is a stream is not read for us
+        except self._module.RequestNotRead:  # a body that is a stream is not read for us
+            form_model = _form_model(request.stream)
         return self._observer.start(
             HttpRequest(
                 method=request.method,
@@ -81,6 +82,7 @@ class ClientPatch:
                 headers=request.headers,
                 body=body,
                 streamed=bool(kwargs.get("stream")),
+                form_model=form_model,
             )
         )
 
@@ -190,6 +192,13 @@ def _async_stream_type(base: type[Any]) -> type[Any]:
             self._call.close()  # abandoned without a close
 
     return ObservedAsyncStream
+
+
+def _form_model(stream: Any) -> str:
+    """The field `model` of a multipart form, as audio transcription is asked for."""
+    fields = getattr(stream, "fields", ())
+    values = (getattr(field, "value", "") for field in fields if getattr(field, "name", "") == "model")
+    return next((value for value in values if isinstance(value, str)), "")
 
 
 class _ending:  # noqa: N801 - reads as a statement

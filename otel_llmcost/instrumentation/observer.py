@@ -1,7 +1,7 @@
 """From a request to a GenAI span: which requests are calls, and what their span says. Knows no HTTP client."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -17,6 +17,7 @@ from otel_llmcost.providers.formats import model_of_form
 from otel_llmcost.providers.host_map import HostMap
 from otel_llmcost.settings import ProviderSettings
 from otel_llmcost.wire.exchange import Exchange, parse_object
+from otel_llmcost.wire.reading import Reading
 from otel_llmcost.wire.stream_usage import ASKED_SELLERS, UsageChunkRemover, asking_for_usage
 
 
@@ -25,8 +26,9 @@ class ObservedCall:
 
     __slots__ = ("_ended", "_exchange", "_first_chunk_ns", "_remover", "_span", "_started_ns", "body")
 
-    def __init__(self, span: Span, exchange: Exchange, body: bytes | None = None) -> None:
-        """`body`: what to send in place of the request's own body, which then asks for the stream's usage."""
+    def __init__(self, span: Span | None, exchange: Exchange, body: bytes | None = None) -> None:
+        """`span` may be known only at the end (`_span_of`). `body`: what to send in place of the request's own body,
+        which then asks for the stream's usage."""
         self.body = body
         self._remover: UsageChunkRemover | None = None
         self._span = span
@@ -35,8 +37,10 @@ class ObservedCall:
         self._first_chunk_ns: int | None = None
         self._ended = False
 
-    def active(self) -> AbstractContextManager[Span]:
+    def active(self) -> AbstractContextManager[Span | None]:
         """Make the span current, so that the HTTP client's own spans lie below it."""
+        if self._span is None:
+            return nullcontext()
         return use_span(self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
 
     def respond(self, status: int, headers: Mapping[str, str], *, decoded: bool = False) -> None:
@@ -77,22 +81,54 @@ class ObservedCall:
         if self._ended:
             return
         self._ended = True
+        span, end_ns = self._span, None
         with host_unharmed("end"):
             reading = self._exchange.end()
-            attributes: dict[str, Any] = reading.attributes()
-            status = self._exchange.status
-            if status:
-                attributes[sc.HTTP_STATUS] = status
-            if self._first_chunk_ns is not None and self._exchange.streamed:
-                attributes[sc.RESPONSE_TIME_TO_FIRST_CHUNK] = (self._first_chunk_ns - self._started_ns) / 1e9
-            error_type = error_type or reading.error_type or (str(status) if status >= 400 else "")
+            span = self._span_of(reading)
+            if span is None:
+                return
+            end_ns = reading.ended_ns if self._span is None else None
+            error_type = error_type or reading.error_type or self._refusal()
             if ended_by_provider and not error_type and not self._exchange.whole:
                 error_type = sc.ERROR_ABORTED
             if error_type:
-                attributes[sc.ERROR_TYPE] = error_type
-                self._span.set_status(Status(StatusCode.ERROR))
-            self._span.set_attributes(attributes)
-        self._span.end()
+                span.set_status(Status(StatusCode.ERROR))
+            span.set_attributes({**reading.attributes(), **self._attributes(error_type)})
+        if span is not None:
+            span.end(end_ns)
+
+    def _span_of(self, _reading: Reading) -> Span | None:
+        """The span to end; None where there is nothing to tell."""
+        return self._span
+
+    def _refusal(self) -> str:
+        return str(self._exchange.status) if self._exchange.status >= 400 else ""
+
+    def _attributes(self, error_type: str) -> dict[str, Any]:
+        attributes: dict[str, Any] = {}
+        if self._exchange.status:
+            attributes[sc.HTTP_STATUS] = self._exchange.status
+        if self._first_chunk_ns is not None and self._exchange.streamed:
+            attributes[sc.RESPONSE_TIME_TO_FIRST_CHUNK] = (self._first_chunk_ns - self._started_ns) / 1e9
+        if error_type:
+            attributes[sc.ERROR_TYPE] = error_type
+        return attributes
+
+
+class PolledCall(ObservedCall):
+    """A GET that may tell what an earlier request used: it makes a span at its end, with the earlier times, or none.
+
+    The response id is the earlier request's, so both are one line, of which the one that knows the usage is kept.
+    """
+
+    __slots__ = ("_start_span",)
+
+    def __init__(self, exchange: Exchange, start_span: Callable[[Reading], Span]) -> None:
+        super().__init__(None, exchange)
+        self._start_span = start_span
+
+    def _span_of(self, reading: Reading) -> Span | None:
+        return self._start_span(reading) if reading.tells_deferred_call else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +136,7 @@ class HttpRequest:
     """A request about to be sent. `port` is None for the scheme's default; `body` is empty where it is a stream.
 
     `streamed`: the client takes the response as a stream, so that its chunks can be changed on their way.
+    `form_model`: the field `model` of a form whose body is a stream.
     """
 
     method: str
@@ -110,6 +147,7 @@ class HttpRequest:
     headers: Mapping[str, str]
     body: bytes
     streamed: bool = False
+    form_model: str = ""
 
 
 class Observer:
@@ -123,31 +161,35 @@ class Observer:
 
     def start(self, request: HttpRequest) -> ObservedCall | None:
         """The call, or None where the request is none of ours."""
-        if request.method != "POST" or not is_instrumentation_enabled():
-            return None
         with host_unharmed("start"):
-            endpoint = self._endpoints.find(request.host, request.port, request.path)
-            return self._start(request, endpoint) if endpoint else None
+            endpoint = self._endpoints.find(request.host, request.port, request.path, request.method)
+            if endpoint is None or not is_instrumentation_enabled():
+                return None
+            return self._poll(request, endpoint) if endpoint.polled else self._start(request, endpoint)
         return None
 
     def _start(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall | None:
         document = parse_object(request.body) or {}
-        model = endpoint.requested_model(document) or model_of_form(request.body)
+        model = endpoint.requested_model(document) or model_of_form(request.body) or request.form_model
         if not endpoint.known_host and not model:
             return None
         _mark_as_told_at_wire(get_current_span())
-        operation = endpoint.wire_format.operation
-        span = self._tracer.start_span(
-            f"{operation} {model}" if model else operation,
-            kind=SpanKind.CLIENT,
-            attributes={
-                **_request_attributes(endpoint, model, document, request.headers),
-                sc.SERVER_ADDRESS: request.host,
-                sc.SERVER_PORT: request.port or (443 if request.scheme == "https" else 80),
-            },
-        )
+        attributes = _request_attributes(request, endpoint, model)
+        if document.get("stream") is True or endpoint.streaming:
+            attributes[sc.REQUEST_STREAM] = True
+        span = self._tracer.start_span(_name(endpoint, model), kind=SpanKind.CLIENT, attributes=attributes)
         asks = self._asks_for_usage(request, endpoint) and asking_for_usage(request.body, document)
         return ObservedCall(span, Exchange(endpoint.wire_format, endpoint.provider), asks or None)
+
+    def _poll(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall:
+        def start_span(reading: Reading) -> Span:
+            attributes = _request_attributes(request, endpoint, reading.model)
+            name = _name(endpoint, reading.model)
+            return self._tracer.start_span(
+                name, kind=SpanKind.CLIENT, attributes=attributes, start_time=reading.started_ns
+            )
+
+        return PolledCall(Exchange(endpoint.wire_format, endpoint.provider), start_span)
 
     def _asks_for_usage(self, request: HttpRequest, endpoint: Endpoint) -> bool:
         if endpoint.wire_format.name != "chat_completions" or not request.streamed:
@@ -163,18 +205,21 @@ def _mark_as_told_at_wire(parent: Span) -> None:
         parent.set_attribute(sc.USAGE_AT_WIRE, True)
 
 
-def _request_attributes(
-    endpoint: Endpoint, model: str, request: Mapping[str, Any], headers: Mapping[str, str]
-) -> dict[str, Any]:
+def _name(endpoint: Endpoint, model: str) -> str:
+    operation = endpoint.wire_format.operation
+    return f"{operation} {model}" if model else operation
+
+
+def _request_attributes(request: HttpRequest, endpoint: Endpoint, model: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         sc.OPERATION_NAME: endpoint.wire_format.operation,
         sc.PROVIDER_NAME: endpoint.provider,
+        sc.SERVER_ADDRESS: request.host,
+        sc.SERVER_PORT: request.port or (443 if request.scheme == "https" else 80),
     }
     if model:
         attributes[sc.REQUEST_MODEL] = model
-    if request.get("stream") is True or endpoint.streaming:
-        attributes[sc.REQUEST_STREAM] = True
-    retries = headers.get("x-stainless-retry-count", "")
+    retries = request.headers.get("x-stainless-retry-count", "")
     if retries.isdecimal() and int(retries[:4]) > 0:
         attributes[sc.HTTP_RESEND_COUNT] = int(retries[:4])
     return attributes

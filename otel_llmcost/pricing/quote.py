@@ -17,6 +17,7 @@ _UNCACHED: Final[Mapping[Bucket, Bucket]] = {
     Bucket.CACHE_READ: Bucket.INPUT,
     Bucket.CACHE_READ_AUDIO: Bucket.INPUT_AUDIO,
     Bucket.CACHE_READ_IMAGE: Bucket.INPUT_IMAGE,
+    Bucket.CACHE_READ_VIDEO: Bucket.INPUT_VIDEO,
     Bucket.CACHE_WRITE: Bucket.INPUT,
     Bucket.CACHE_WRITE_1H: Bucket.INPUT,
 }
@@ -37,13 +38,12 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
     rates = _rates(call, book, context)
     if isinstance(rates, NoPrice):
         return _unpriced(rates.reason, call, book)
-    missing = call.usage.buckets.keys() - rates.by_bucket.keys()
+    counts = _billed(call.usage.buckets, rates)
+    missing = counts.keys() - rates.by_bucket.keys()
     if missing:
         return _unpriced(f"unit_without_price:{','.join(sorted(missing))}", call, book, rates.price_id)
     input_tokens = call.usage.input_tokens
-    charges = {
-        bucket: _charge(rates.by_bucket[bucket], count, input_tokens) for bucket, count in call.usage.buckets.items()
-    }
+    charges = {bucket: _charge(rates.by_bucket[bucket], count, input_tokens) for bucket, count in counts.items()}
     amounts = _amounts(charges, _charge(rates.request, 1, input_tokens) if rates.request else ZERO)
     if amounts.total_usd >= MAX_USD:
         return _unpriced("amount_out_of_range", call, book, rates.price_id)
@@ -53,11 +53,21 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
         reason=reason,
         list=amounts,
         effective=amounts,
-        cache_savings_usd=_cache_savings(charges, call.usage.buckets, rates, input_tokens),
+        cache_savings_usd=_cache_savings(charges, counts, rates, input_tokens),
         reported_usd=call.reported_usd,
         price_id=rates.price_id,
         price_book=book.version,
     )
+
+
+def _billed(counts: Mapping[Bucket, int], rates: Rates) -> Mapping[Bucket, int]:
+    """The buckets that are charged: where audio is sold by the second, its tokens are told and cost nothing.
+
+    Source: Mistral's pricing of audio input, per minute, and its usage, which tells both.
+    """
+    if Bucket.AUDIO_SECONDS not in counts or Bucket.AUDIO_SECONDS not in rates.by_bucket:
+        return counts
+    return {bucket: count for bucket, count in counts.items() if bucket is not Bucket.INPUT_AUDIO}
 
 
 def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates | NoPrice:

@@ -39,7 +39,15 @@ class Harness:
         return (_async_stream if self.is_async else _sync_stream)(self.http, chunks)
 
     def request(
-        self, handler: Callable, url: str, *, read: int | None = None, stream: bool = False, hook=None, **kwargs
+        self,
+        handler: Callable,
+        url: str,
+        *,
+        read: int | None = None,
+        stream: bool = False,
+        hook=None,
+        method="POST",
+        **kwargs,
     ) -> object:
         """POST over a mock transport; with `hook`, a response hook of the client.
 
@@ -47,21 +55,23 @@ class Harness:
         """
         options = {"transport": self.http.MockTransport(handler), "event_hooks": {"response": [hook] if hook else []}}
         if self.is_async:
-            return asyncio.run(self._request_async(options, url, read, stream, kwargs))
+            return asyncio.run(self._request_async(options, method, url, read, stream, kwargs))
         with self.http.Client(**options) as client:
             if not stream:
-                return client.post(url, **kwargs)
-            with client.stream("POST", url, **kwargs) as response:
+                return client.request(method, url, **kwargs)
+            with client.stream(method, url, **kwargs) as response:
                 if read == 0:
                     return response.status_code
                 return [chunk for _, chunk in zip(range(read or 10**9), response.iter_raw(), strict=False)]
 
-    async def _request_async(self, options: dict, url: str, read: int | None, stream: bool, kwargs: dict) -> object:
+    async def _request_async(
+        self, options: dict, method: str, url: str, read: int | None, stream: bool, kwargs: dict
+    ) -> object:
         async with self.http.AsyncClient(**options) as client:
             if not stream:
-                return await client.post(url, **kwargs)
+                return await client.request(method, url, **kwargs)
             found = []
-            async with client.stream("POST", url, **kwargs) as response:
+            async with client.stream(method, url, **kwargs) as response:
                 if read == 0:
                     return response.status_code
                 async for chunk in response.aiter_raw():
