@@ -215,7 +215,8 @@ def _why_not_embedded(path: str, text: str) -> str:
     if holder:
         return (
             f"{path}: in use by process {holder}, and an embedded ledger serves one process at a time; "
-            "end that process, or use a ClickHouse server (clickhouse://host) to share a ledger"
+            "if it is `otel-llmcost up`, ask it at clickhouse://127.0.0.1:8123 and send to otlp://127.0.0.1:4317; "
+            "else end it, or share a ledger on a ClickHouse server (clickhouse://host)"
         )
     return f"{path}: the embedded ledger cannot start; is the directory writable, and is there space on the disk?"
 

@@ -209,7 +209,8 @@ def _banner(endpoints: list[tuple[str, str]], settings: Settings, options: Optio
     if not _is_loopback(options.host):
         lines.append("  OTLP is open to everybody who reaches this address: keep it inside a trusted network")
     lines += [
-        "next: send it the traces of an application or a collector:",
-        f"  OTEL_EXPORTER_OTLP_ENDPOINT={endpoints[0][1]} opentelemetry-instrument python app.py",
+        "next: run an application, or send it the traces of a collector (collector-config/):",
+        f"  OTEL_PYTHON_DISTRO=llmcost OTEL_LLMCOST_LEDGER={endpoints[0][1].replace('http://', 'otlp://')}"
+        " opentelemetry-instrument python app.py",
     ]
     return "\n".join(lines)
