@@ -34,7 +34,7 @@ What next
   see it            {command} up --ledger {ledger}
                       answers Grafana's ClickHouse data source on port 8123; then import
                       grafana/dashboards/spend-overview.json (grafana/README.md)
-  your application  pip install 'otel-llmcost[local]', and run it as it is:
+  your application  pip install '.[local]' from this clone, and run it as it is:
                       OTEL_PYTHON_DISTRO=llmcost OTEL_LLMCOST_LEDGER=chdb:///var/lib/llmcost \\
                       opentelemetry-instrument python your_app.py
 """
