@@ -163,6 +163,9 @@ class Usage:
         return self.buckets.get(Bucket.REASONING, 0)
 
 
+ESTIMATE_RULE: Final = "estimate:"
+"""How the rule of a usage begins that we counted ourselves."""
+
 UNKNOWN_USAGE: Final = Usage(known=False, rule="none")
 
 

@@ -88,6 +88,8 @@ class ProviderSettings(_Section):
     stream_usage: Annotated[bool, Field(strict=False)] = True
     """Ask OpenAI and Azure OpenAI for the usage of chat streams that do not ask themselves, and take the answer out
     again before the application sees it."""
+    estimate: Annotated[bool, Field(strict=False)] = True
+    """Count tokens ourselves where a chat stream ends without anybody telling its usage: status `estimated`."""
     stream_usage_hosts: dict[str, bool] = Field(default_factory=dict)
     """The same for single hosts, as in `hosts`: `true` for a compatible server that knows `stream_options`, `false` to
     leave one alone."""

@@ -72,7 +72,7 @@ class Side:
         Parts that exceed the total they should be inside are taken as beside it: the dearer reading, so that a
         contradiction never makes a line cheaper.
         """
-        buckets = {bucket: count for bucket, count in self.parts.items() if count}
+        buckets = {bucket: count for bucket, count in self.parts.items() if count} if self.parts else {}
         total, inner = self.total or 0, sum(buckets.values())
         flag = None
         if self.inside and inner > total:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from opentelemetry import baggage
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SdkSpan
@@ -49,9 +50,9 @@ def from_sdk(span: ReadableSpan) -> Span:
 
 def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """The attributes as a dict: every look-up in the SDK's own mapping costs as much as the whole copy."""
-    if isinstance(attributes, MappingProxyType):
-        return attributes.copy()
-    return dict(attributes or {})
+    if isinstance(attributes, MappingProxyType | BoundedAttributes):
+        attributes = attributes.copy()
+    return attributes if isinstance(attributes, dict) else dict(attributes or {})
 
 
 class BaggageSpanProcessor(SpanProcessor):

@@ -208,9 +208,9 @@ def _banner(endpoints: list[tuple[str, str]], settings: Settings, options: Optio
         lines[-1] += f"  ({', '.join(notes)})"
     if not _is_loopback(options.host):
         lines.append("  OTLP is open to everybody who reaches this address: keep it inside a trusted network")
+    ledger = endpoints[0][1].replace("http://", "otlp://")
     lines += [
         "next: run an application, or send it the traces of a collector (collector-config/):",
-        f"  OTEL_PYTHON_DISTRO=llmcost OTEL_LLMCOST_LEDGER={endpoints[0][1].replace('http://', 'otlp://')}"
-        " opentelemetry-instrument python app.py",
+        f"  OTEL_PYTHON_DISTRO=llmcost OTEL_LLMCOST_LEDGER={ledger} opentelemetry-instrument python app.py",
     ]
     return "\n".join(lines)

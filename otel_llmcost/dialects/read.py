@@ -93,7 +93,8 @@ def read_usage(attributes: Attributes, dialect: Dialect) -> Usage:
     flags = list(_strings(attributes.get(sc.USAGE_FLAGS)))
     input_parts = _counts(attributes, dialect.input_parts, flags)
     output_parts = _counts(attributes, dialect.output_parts, flags)
-    flags.extend(_unnest(input_parts))
+    if len(input_parts) > 1:
+        flags.extend(_unnest(input_parts))
     return exclusive_usage(
         Side(_count(attributes, dialect.input_total, flags), input_parts, dialect.input_inside),
         Side(_count(attributes, dialect.output_total, flags), output_parts, dialect.output_inside),

@@ -3,20 +3,24 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from time import perf_counter_ns
+from functools import partial
+from http import HTTPStatus
+from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span, use_span
 
 from otel_llmcost import semconv as sc
+from otel_llmcost.call import Usage
 from otel_llmcost.dialects import is_inference
+from otel_llmcost.estimate import BACKGROUND, estimated_usage
 from otel_llmcost.guard import host_unharmed
 from otel_llmcost.providers.endpoints import Endpoint, Endpoints
 from otel_llmcost.providers.formats import model_of_form
 from otel_llmcost.providers.host_map import HostMap
 from otel_llmcost.settings import ProviderSettings
-from otel_llmcost.wire.exchange import Exchange, parse_object
+from otel_llmcost.wire.exchange import Answer, Exchange, parse_object
 from otel_llmcost.wire.reading import Reading
 from otel_llmcost.wire.stream_usage import ASKED_SELLERS, UsageChunkRemover, asking_for_usage
 
@@ -24,11 +28,18 @@ from otel_llmcost.wire.stream_usage import ASKED_SELLERS, UsageChunkRemover, ask
 class ObservedCall:
     """One provider call under way: its span and its exchange. Whatever happens, the span ends exactly once."""
 
-    __slots__ = ("_ended", "_exchange", "_first_chunk_ns", "_remover", "_span", "_started_ns", "body")
+    __slots__ = ("_ended", "_estimated", "_exchange", "_first_chunk_ns", "_remover", "_span", "_started_ns", "body")
 
-    def __init__(self, span: Span | None, exchange: Exchange, body: bytes | None = None) -> None:
+    def __init__(
+        self,
+        span: Span | None,
+        exchange: Exchange,
+        body: bytes | None = None,
+        estimated: Callable[[Answer], Usage] | None = None,
+    ) -> None:
         """`span` may be known only at the end (`_span_of`). `body`: what to send in place of the request's own body,
-        which then asks for the stream's usage."""
+        which then asks for the stream's usage. `estimated`: counts the usage from the answer, where nobody tells it."""
+        self._estimated = estimated
         self.body = body
         self._remover: UsageChunkRemover | None = None
         self._span = span
@@ -81,21 +92,37 @@ class ObservedCall:
         if self._ended:
             return
         self._ended = True
-        span, end_ns = self._span, None
         with host_unharmed("end"):
             reading = self._exchange.end()
             span = self._span_of(reading)
             if span is None:
                 return
-            end_ns = reading.ended_ns if self._span is None else None
             error_type = error_type or reading.error_type or self._refusal()
             if ended_by_provider and not error_type and not self._exchange.whole:
                 error_type = sc.ERROR_ABORTED
+            if self._estimated is None or reading.usage.known or self._exchange.status != HTTPStatus.OK:
+                self._tell(span, reading, error_type, reading.ended_ns if self._span is None else None)
+            else:
+                BACKGROUND.submit(partial(self._tell_estimated, span, reading, error_type, time_ns()))
+            return
+        if self._span is not None:
+            self._span.end()
+
+    def _tell(self, span: Span, reading: Reading, error_type: str, end_ns: int | None) -> None:
+        try:
             if error_type:
                 span.set_status(Status(StatusCode.ERROR))
             span.set_attributes({**reading.attributes(), **self._attributes(error_type)})
-        if span is not None:
+        finally:
             span.end(end_ns)
+
+    def _tell_estimated(self, span: Span, reading: Reading, error_type: str, end_ns: int) -> None:
+        """Off the caller's path: count what nobody told."""
+        with host_unharmed("estimate"):
+            answer = self._exchange.answer()
+            if answer is not None and self._estimated is not None:
+                reading.usage = self._estimated(answer)
+        self._tell(span, reading, error_type, end_ns)
 
     def _span_of(self, _reading: Reading) -> Span | None:
         """The span to end; None where there is nothing to tell."""
@@ -157,6 +184,7 @@ class Observer:
         self._tracer = tracer
         self._endpoints = Endpoints(settings.hosts)
         self._stream_usage = settings.stream_usage
+        self._estimate = settings.estimate
         self._stream_usage_hosts = HostMap(settings.stream_usage_hosts)
 
     def start(self, request: HttpRequest) -> ObservedCall | None:
@@ -179,7 +207,10 @@ class Observer:
             attributes[sc.REQUEST_STREAM] = True
         span = self._tracer.start_span(_name(endpoint, model), kind=SpanKind.CLIENT, attributes=attributes)
         asks = self._asks_for_usage(request, endpoint) and asking_for_usage(request.body, document)
-        return ObservedCall(span, Exchange(endpoint.wire_format, endpoint.provider), asks or None)
+        estimated = None
+        if self._estimate and endpoint.wire_format.text is not None and document.get("stream") is True:
+            estimated = partial(estimated_usage, document, model)
+        return ObservedCall(span, Exchange(endpoint.wire_format, endpoint.provider), asks or None, estimated)
 
     def _poll(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall:
         def start_span(reading: Reading) -> Span:

@@ -127,8 +127,11 @@ class _DatedModel:
         self._cache: dict[tuple[object, ...], Rates] = {}
 
     def rates(self, at_ns: int, context: Mapping[str, str]) -> Rates:
-        at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC) if self._constraints else _EPOCH
-        key = (*[constraint.active(at) for constraint in self._constraints], *sorted(context.items()))
+        at = _EPOCH
+        key: tuple[object, ...] = tuple(sorted(context.items()))
+        if self._constraints:
+            at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
+            key = (*key, *[constraint.active(at) for constraint in self._constraints])
         found = self._cache.get(key)
         if found is None:
             if len(self._cache) >= MAX_CACHED:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import Final
 
-from otel_llmcost.call import BUCKETS, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
+from otel_llmcost.call import BUCKETS, ESTIMATE_RULE, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
 from otel_llmcost.money import EXACT, MAX_USD, ZERO, round_usd
 from otel_llmcost.pricing.book import NoPrice, PriceBook, Rate, Rates
 from otel_llmcost.usage import UNREADABLE
@@ -13,6 +13,8 @@ NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "P
 """Exceptions of an HTTP client that mean the request never reached a provider."""
 
 _PARTS: Final = tuple(Part)
+_PLACES: Final[Mapping[Bucket, int]] = {bucket: _PARTS.index(kind.part) for bucket, kind in BUCKETS.items()}
+"""Where the part that a bucket is charged to stands among the parts, which is its place in `Amounts`."""
 _UNCACHED: Final[Mapping[Bucket, Bucket]] = {
     Bucket.CACHE_READ: Bucket.INPUT,
     Bucket.CACHE_READ_AUDIO: Bucket.INPUT_AUDIO,
@@ -32,9 +34,9 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
 def _price(call: LLMCall, book: PriceBook) -> Cost:
     if not call.usage.known:
         return _without_usage(call, book)
-    context = dict(call.price_context)
-    if call.service_tier:
-        context.setdefault("service_tier", call.service_tier)
+    context = call.price_context
+    if call.service_tier and "service_tier" not in context:
+        context = {**context, "service_tier": call.service_tier}
     rates = _rates(call, book, context)
     if isinstance(rates, NoPrice):
         return _unpriced(rates.reason, call, book)
@@ -44,9 +46,10 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
         return _unpriced(f"unit_without_price:{','.join(sorted(missing))}", call, book, rates.price_id)
     input_tokens = call.usage.input_tokens
     charges = {bucket: _charge(rates.by_bucket[bucket], count, input_tokens) for bucket, count in counts.items()}
-    amounts = _amounts(charges, _charge(rates.request, 1, input_tokens) if rates.request else ZERO)
-    if amounts.total_usd >= MAX_USD:
+    request_usd = _charge(rates.request, 1, input_tokens) if rates.request else ZERO
+    if sum(charges.values(), request_usd) >= MAX_USD:
         return _unpriced("amount_out_of_range", call, book, rates.price_id)
+    amounts = _amounts(charges, request_usd)
     status, reason = _status(call, rates)
     return Cost(
         status=status,
@@ -82,11 +85,11 @@ def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates 
 
 
 def _amounts(charges: Mapping[Bucket, Decimal], request_usd: Decimal) -> Amounts:
-    sums = {Part.OTHER: request_usd}
+    sums = [ZERO] * len(_PARTS)
+    sums[_PARTS.index(Part.OTHER)] = request_usd
     for bucket, usd in charges.items():
-        part = BUCKETS[bucket].part
-        sums[part] = sums.get(part, ZERO) + usd
-    return Amounts(*[sums.get(part, ZERO) for part in _PARTS])
+        sums[_PLACES[bucket]] += usd
+    return Amounts(*sums)
 
 
 def _charge(rate: Rate, count: int, input_tokens: int) -> Decimal:
@@ -106,14 +109,16 @@ def _cache_savings(
 
 
 def _status(call: LLMCall, rates: Rates) -> tuple[Status, str]:
+    unreadable = next((flag for flag in call.usage.flags if flag.startswith(UNREADABLE)), "")
     if call.outcome is Outcome.ABORTED or (call.outcome is Outcome.ERROR and call.streaming):
         return Status.LOWER_BOUND, "aborted" if call.outcome is Outcome.ABORTED else "failed"
-    if not call.usage.flags:
-        return Status.EXACT, rates.reason
-    unreadable = next((flag for flag in call.usage.flags if flag.startswith(UNREADABLE)), None)
     if unreadable:
         return Status.LOWER_BOUND, f"usage_unreadable:{unreadable.removeprefix(UNREADABLE)}"
-    return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
+    if call.usage.rule.startswith(ESTIMATE_RULE):
+        return Status.ESTIMATED, call.usage.rule
+    if call.usage.flags:
+        return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
+    return Status.EXACT, rates.reason
 
 
 def _without_usage(call: LLMCall, book: PriceBook) -> Cost:

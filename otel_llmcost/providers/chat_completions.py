@@ -25,6 +25,11 @@ def read(document: dict[str, Any], reading: Reading) -> None:
         reading.usage = read_usage(usage, reading, "chat_completions")
 
 
+_TEXT: Final = re.compile(
+    rb'"(?:content|reasoning_content|reasoning|refusal|text|name|arguments)"\s*:\s*"((?:[^"\\]++|\\.)*+)"'
+)
+"""What an answer is made of, tool calls included. Inside a JSON string every quote is escaped, so only keys match."""
+
 _INTERESTING: Final = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"')
 
 FORMAT: Final = WireFormat(
@@ -38,6 +43,7 @@ FORMAT: Final = WireFormat(
     ),
     read=read,
     interesting=_INTERESTING,
+    text=_TEXT,
 )
 VERTEX_PARTNERS: Final = WireFormat(
     name="chat_completions",
@@ -47,6 +53,7 @@ VERTEX_PARTNERS: Final = WireFormat(
     ),
     read=read,
     interesting=_INTERESTING,
+    text=_TEXT,
 )
 WRITER: Final = WireFormat(
     name="chat_completions",
@@ -54,6 +61,7 @@ WRITER: Final = WireFormat(
     path=re.compile(r"/v1/chat/?$"),
     read=read,
     interesting=_INTERESTING,
+    text=_TEXT,
     sellers=frozenset({"writer"}),
 )
 PROMPTS: Final = WireFormat(  # Portkey: a stored prompt is run, the answer is a chat completion
@@ -62,6 +70,7 @@ PROMPTS: Final = WireFormat(  # Portkey: a stored prompt is run, the answer is a
     path=re.compile(r"/prompts/[^/]+/completions/?$"),
     read=read,
     interesting=_INTERESTING,
+    text=_TEXT,
 )
 COMPLETIONS: Final = WireFormat(
     name="completions",
@@ -69,4 +78,5 @@ COMPLETIONS: Final = WireFormat(
     path=re.compile(r"(?:/deployments/(?P<model>[^/]+))?/completions/?$"),
     read=read,
     interesting=_INTERESTING,
+    text=_TEXT,
 )

@@ -18,7 +18,9 @@ class WireFormat:
     searched, not parsed.
 
     `sellers`: the only ones whose path this is; none: anybody's. `read_headers` takes what response headers tell,
-    before the body comes. `polled_path`: where a GET tells the usage of an earlier request.
+    before the body comes. `polled_path`: where a GET tells the usage of an earlier request. `text`: finds, in the raw
+    data of a document of a stream, the JSON strings that are the answer's text, to be counted where nobody tells the
+    usage.
     """
 
     name: str
@@ -29,3 +31,4 @@ class WireFormat:
     sellers: frozenset[str] = frozenset()
     read_headers: Callable[[Mapping[str, str], Reading], None] | None = None
     polled_path: re.Pattern[str] | None = None
+    text: re.Pattern[bytes] | None = None

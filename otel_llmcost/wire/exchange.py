@@ -5,7 +5,9 @@ state; a JSON body that is streamed is buffered up to a bound.
 """
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_llmcost.providers.wire_format import WireFormat
@@ -17,8 +19,20 @@ from otel_llmcost.wire.reading import Reading
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """A longer JSON body is not read; its usage is then unknown, never guessed."""
 
+MAX_TEXT_BYTES: Final = 32 * 1024
+"""Text of an answer kept for an estimate at most; the rest is taken to be like it."""
+
 MAX_FIRST_EVENTS: Final = 4
 """Events parsed in search of the response's id, for a format whose events may have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The text of an answer, or its beginning: `kept_bytes` of the `total_bytes` that it has in JSON."""
+
+    text: str
+    kept_bytes: int
+    total_bytes: int
 
 
 class Exchange:
@@ -37,6 +51,8 @@ class Exchange:
         self._framing: Framing | None = None
         self._streamed = False
         self._first_events = 0
+        self._text = bytearray()
+        self._text_bytes = 0
 
     def respond(self, status: int, headers: Mapping[str, str], *, decoded: bool) -> None:
         """The response's head has come. `decoded`: the body will be fed without its content encoding."""
@@ -96,6 +112,8 @@ class Exchange:
         if data == b"[DONE]":
             self.reading.finished = True
             return
+        if self._streamed and self._format.text is not None:
+            self._keep(self._format.text, data)
         if self._streamed and not self._worth_parsing(data):
             return
         for document in parse_objects(data):
@@ -103,6 +121,24 @@ class Exchange:
                 self.reading.error_type = error_type(document) or self.reading.error_type
             if self.status < 400:
                 self._format.read(document, self.reading)
+
+    def _keep(self, pattern: re.Pattern[bytes], data: bytes) -> None:
+        """Keep the beginning of the answer, as it stands in JSON, and the length of all of it."""
+        for match in pattern.finditer(data):
+            start, end = match.span(1)
+            self._text_bytes += end - start
+            if len(self._text) + end - start <= MAX_TEXT_BYTES:
+                self._text += data[start:end]
+
+    def answer(self) -> Answer | None:
+        """What a stream answered that told no usage, to be counted; None where it is no such stream."""
+        if self._format.text is None or not self._streamed:
+            return None
+        try:
+            text = str(json.loads(b'"%s"' % self._text, strict=False))
+        except ValueError:
+            return None
+        return Answer(text, len(self._text), self._text_bytes)
 
     def _worth_parsing(self, data: bytes) -> bool:
         if not self.reading.response_id and self._first_events < MAX_FIRST_EVENTS:

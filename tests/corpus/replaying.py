@@ -95,7 +95,9 @@ class Replay:
     def run(self, rows: list[Row], check: Callable[[Row, list[LLMCall], bytes], None]) -> None:
         """`check` gets each row, the bill lines that it made and the bytes that the client received."""
         instrumentor = INSTRUMENTORS[self._mode.module]()
-        instrumentor.instrument(tracer_provider=self._provider, settings=load_settings({}))
+        # What is told is compared, so nothing is estimated.
+        settings = load_settings({"OTEL_LLMCOST_PROVIDERS_ESTIMATE": "false"})
+        instrumentor.instrument(tracer_provider=self._provider, settings=settings)
         try:
             if self._mode.is_async:
                 asyncio.run(self._run_async(rows, check))

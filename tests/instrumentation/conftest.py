@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from otel_llmcost.estimate import BACKGROUND
 from otel_llmcost.instrumentation.httpx import HttpxInstrumentor
 from otel_llmcost.instrumentation.httpx2 import Httpx2Instrumentor
 from otel_llmcost.settings import load_settings
@@ -32,6 +33,7 @@ class Harness:
 
     @property
     def spans(self) -> list[ReadableSpan]:
+        BACKGROUND.flush()
         return list(self._exporter.get_finished_spans())
 
     def body(self, chunks: list[bytes]) -> object:

@@ -1,0 +1,142 @@
+"""The core alone, on one core: spans read and priced a second, and what a quote takes beside genai-prices.
+
+    benchmarks/run.sh pipeline.py [--seconds 1.0] [--rounds 15]
+
+No network, no SDK, no threads: spans are attribute dicts as our wire instrumentation writes them. The functions run in
+turn, round by round; medians. Before anything is timed, the quote is compared with that of genai-prices.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from genai_prices import Usage, calc_price
+
+from otel_llmcost import semconv as sc
+from otel_llmcost.call import Bucket, LLMCall, Source
+from otel_llmcost.dialects import read_span
+from otel_llmcost.pipeline import Pipeline
+from otel_llmcost.pricing import PriceBook, price_call
+from otel_llmcost.settings import Settings
+from otel_llmcost.span import Span
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+INPUT, CACHED, OUTPUT, REASONING = 4_000, 3_072, 600, 256
+MODELS = ("gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14", "o3-2025-04-16")
+
+
+def make_span(number: int) -> Span:
+    """A span with ids of its own."""
+    start_ns = int(AT.timestamp()) * 10**9 + number
+    return Span(
+        name="chat",
+        trace_id=(number + 1).to_bytes(16, "big"),
+        span_id=(number + 1).to_bytes(8, "big"),
+        parent_span_id=b"",
+        start_ns=start_ns,
+        end_ns=start_ns + 800_000_000,
+        attributes={
+            sc.OPERATION_NAME: "chat",
+            sc.PROVIDER_NAME: "openai",
+            sc.REQUEST_MODEL: "gpt-4o",
+            sc.SERVER_ADDRESS: "api.openai.com",
+            sc.SERVER_PORT: 443,
+            sc.RESPONSE_ID: f"chatcmpl-{number:012}",
+            sc.RESPONSE_MODEL: MODELS[number % len(MODELS)],
+            sc.OPENAI_SERVICE_TIER: "default",
+            sc.RESPONSE_FINISH_REASONS: ("stop",),
+            sc.USAGE_INPUT: INPUT,
+            sc.USAGE_OUTPUT: OUTPUT,
+            sc.USAGE_CACHE_READ: CACHED,
+            sc.USAGE_REASONING: REASONING,
+            sc.USAGE_RULE: "chat_completions",
+            sc.HTTP_STATUS: 200,
+        },
+        resource={sc.SERVICE_NAME: "support-bot", "telemetry.sdk.name": "opentelemetry"},
+        scope=f"{sc.WIRE_SCOPE}.httpx2",
+    )
+
+
+def check(calls: list[LLMCall], book: PriceBook) -> None:
+    """Both quote the same, else there is nothing to compare."""
+    for call in calls:
+        assert {Bucket.INPUT, Bucket.CACHE_READ, Bucket.OUTPUT, Bucket.REASONING} == set(call.usage.buckets)
+        cost = price_call(call, book)
+        assert cost.effective is not None
+        theirs = calc_price(USAGE, call.model, provider_id="openai", genai_request_timestamp=AT).total_price
+        assert abs(cost.effective.total_usd - theirs) <= Decimal("1e-12"), (call.model, cost, theirs)
+
+
+USAGE = Usage(input_tokens=INPUT, cache_read_tokens=CACHED, output_tokens=OUTPUT, output_reasoning_tokens=REASONING)
+
+
+def us_per_item(run: Callable[[], int], seconds: float) -> float:
+    """CPU time of one item; `run` handles some and says how many."""
+    items = 0
+    started_ns = time.process_time_ns()
+    deadline_ns = started_ns + int(seconds * 1e9)
+    while (now_ns := time.process_time_ns()) < deadline_ns:
+        items += run()
+    return (now_ns - started_ns) / items / 1_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=0.2, help="of one function in one round")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    pipeline = Pipeline.from_settings(Settings())
+    book = pipeline.book
+    spans = [make_span(number) for number in range(1_000)]
+    calls = [call for span in spans if (call := read_span(span, Source.OTLP))]
+    assert len(spans) == len(calls)
+    check(calls[: len(MODELS)], book)
+
+    def read() -> int:
+        return sum(read_span(span, Source.OTLP) is not None for span in spans)
+
+    def process() -> int:
+        return sum(pipeline.process_span(span, Source.OTLP) is not None for span in spans)
+
+    def quote() -> int:
+        for call in calls:
+            price_call(call, book)
+        return len(calls)
+
+    def look_up() -> int:
+        context = {"service_tier": "default"}
+        for call in calls:
+            book.rates(call.provider, call.model, call.start_ns, context)
+        return len(calls)
+
+    def genai_prices() -> int:
+        some = calls[:100]
+        for call in some:
+            calc_price(USAGE, call.model, provider_id="openai", genai_request_timestamp=AT)
+        return len(some)
+
+    functions = {
+        "span read and identified": read,
+        "span read, priced, attributed": process,
+        "rates looked up": look_up,
+        "call quoted (price_call)": quote,
+        "genai_prices.calc_price": genai_prices,
+    }
+    found: dict[str, list[float]] = {name: [] for name in functions}
+    for run in functions.values():
+        run()
+    for _ in range(options.rounds):
+        for name, run in functions.items():
+            found[name].append(us_per_item(run, options.seconds))
+    theirs_us = statistics.median(found["genai_prices.calc_price"])
+    print(f"{'':30} {'µs':>7} {'per s and core':>14} {'/ genai-prices':>14}   median of {options.rounds} rounds")
+    for name, values in found.items():
+        us = statistics.median(values)
+        print(f"{name:30} {us:7.2f} {1e6 / us:14,.0f} {us / theirs_us:14.2f}")
+
+
+if __name__ == "__main__":
+    main()
