@@ -1,6 +1,6 @@
 """The core alone, on one core: spans read and priced a second, and what a quote takes beside genai-prices.
 
-    benchmarks/run.sh pipeline.py [--seconds 1.0] [--rounds 15]
+    benchmarks/run.sh pipeline.py [--seconds 0.05] [--rounds 51]
 
 No network, no SDK, no threads: spans are attribute dicts as our wire instrumentation writes them. The functions run in
 turn, round by round; medians. Before anything is timed, the quote is compared with that of genai-prices.
@@ -25,6 +25,8 @@ from otel_llmcost.span import Span
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 INPUT, CACHED, OUTPUT, REASONING = 4_000, 3_072, 600, 256
+USAGE = Usage(input_tokens=INPUT, cache_read_tokens=CACHED, output_tokens=OUTPUT, output_reasoning_tokens=REASONING)
+THEIRS = "genai_prices.calc_price"
 MODELS = ("gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14", "o3-2025-04-16")
 
 
@@ -70,9 +72,6 @@ def check(calls: list[LLMCall], book: PriceBook) -> None:
         assert abs(cost.effective.total_usd - theirs) <= Decimal("1e-12"), (call.model, cost, theirs)
 
 
-USAGE = Usage(input_tokens=INPUT, cache_read_tokens=CACHED, output_tokens=OUTPUT, output_reasoning_tokens=REASONING)
-
-
 def us_per_item(run: Callable[[], int], seconds: float) -> float:
     """CPU time of one item; `run` handles some and says how many."""
     items = 0
@@ -83,17 +82,9 @@ def us_per_item(run: Callable[[], int], seconds: float) -> float:
     return (now_ns - started_ns) / items / 1_000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=0.2, help="of one function in one round")
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
-    pipeline = Pipeline.from_settings(Settings())
-    book = pipeline.book
-    spans = [make_span(number) for number in range(1_000)]
-    calls = [call for span in spans if (call := read_span(span, Source.OTLP))]
-    assert len(spans) == len(calls)
-    check(calls[: len(MODELS)], book)
+def functions(pipeline: Pipeline, spans: list[Span], calls: list[LLMCall]) -> dict[str, Callable[[], int]]:
+    """What is timed, by name; each handles some items and returns how many."""
+    context = {"service_tier": "default"}
 
     def read() -> int:
         return sum(read_span(span, Source.OTLP) is not None for span in spans)
@@ -101,41 +92,50 @@ def main() -> None:
     def process() -> int:
         return sum(pipeline.process_span(span, Source.OTLP) is not None for span in spans)
 
-    def quote() -> int:
+    def look_up() -> int:
         for call in calls:
-            price_call(call, book)
+            pipeline.book.rates(call.provider, call.model, call.start_ns, context)
         return len(calls)
 
-    def look_up() -> int:
-        context = {"service_tier": "default"}
+    def quote() -> int:
         for call in calls:
-            book.rates(call.provider, call.model, call.start_ns, context)
+            price_call(call, pipeline.book)
         return len(calls)
 
     def genai_prices() -> int:
-        some = calls[:100]
-        for call in some:
+        for call in calls[:100]:
             calc_price(USAGE, call.model, provider_id="openai", genai_request_timestamp=AT)
-        return len(some)
+        return 100
 
-    functions = {
+    return {
         "span read and identified": read,
         "span read, priced, attributed": process,
         "rates looked up": look_up,
         "call quoted (price_call)": quote,
-        "genai_prices.calc_price": genai_prices,
+        THEIRS: genai_prices,
     }
-    found: dict[str, list[float]] = {name: [] for name in functions}
-    for run in functions.values():
-        run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=0.05, help="of one function in one round")
+    parser.add_argument("--rounds", type=int, default=51)
+    options = parser.parse_args()
+    pipeline = Pipeline.from_settings(Settings())
+    spans = [make_span(number) for number in range(200)]
+    calls = [call for span in spans if (call := read_span(span, Source.OTLP))]
+    assert len(spans) == len(calls)
+    check(calls[: len(MODELS)], pipeline.book)
+    timed = functions(pipeline, spans, calls)
+    found: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(options.rounds):
-        for name, run in functions.items():
+        for name, run in timed.items():
             found[name].append(us_per_item(run, options.seconds))
-    theirs_us = statistics.median(found["genai_prices.calc_price"])
+    theirs_us = statistics.median(found[THEIRS])
     print(f"{'':30} {'µs':>7} {'per s and core':>14} {'/ genai-prices':>14}   median of {options.rounds} rounds")
     for name, values in found.items():
         us = statistics.median(values)
-        print(f"{name:30} {us:7.2f} {1e6 / us:14,.0f} {us / theirs_us:14.2f}")
+        print(f"{name:30} {us:7.2f} {1e6 / us:14,.0f} {us / theirs_us:14.3f}")
 
 
 if __name__ == "__main__":

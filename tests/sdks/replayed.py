@@ -4,15 +4,25 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from billing import Bill, told
 from driving import Mode, drive
 from e2e.served_usage import buckets
-from replay_provider import ReplayServer
+from replay_provider import ReplayHandler, ReplayServer, Served
 from wire_server import serving
 
 SEED = 7
+
+
+class SameAnswer(ReplayHandler):
+    """Draws the answer without regard to `stream_options`: the same whether or not a stream is asked for its usage."""
+
+    def _answer(self, served: Served, raw: bytes, digest: bytes, occurrence: int) -> None:
+        request = json.loads(raw)
+        request.pop("stream_options", None)
+        super()._answer(served, raw, blake2b(json.dumps(request).encode()).digest(), occurrence)
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ def replay(
     """Run a mode against a provider of its own: the same answers every time. With a bill, instrumented."""
     log = io.StringIO()
     server = ReplayServer(0, log, SEED, rate_limit_every, event_delay_ms=0.0)
+    server.RequestHandlerClass = SameAnswer
     origin = f"http://127.0.0.1:{server.server_port}"
     with serving(server):
         if bill is None:

@@ -2,10 +2,10 @@
 
 import openai
 import pytest
+from billing import told
 from driving import entered, listed, settled
 from openai import AsyncOpenAI, OpenAI
 from replayed import check, line_of, replay
-from billing import told
 
 LONG = "The same long instructions, again and again. " * 200
 MESSAGES = [{"role": "system", "content": LONG}, {"role": "user", "content": "Where is my order?"}]
