@@ -6,9 +6,9 @@ numbers; this module does the subtraction and flags what cannot be true.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from otel_llmcost.call import UNKNOWN_USAGE, Bucket, Usage
 
@@ -58,12 +58,11 @@ def _whole(value: float | str | Decimal) -> int:
     return int(number)
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """One direction of a call: a total, the parts told apart, and whether the parts are inside the total."""
 
     total: int | None = None
-    parts: Mapping[Bucket, int] = field(default_factory=dict)
+    parts: Mapping[Bucket, int] = MappingProxyType({})
     inside: bool = True
 
     def split(self, rest: Bucket, name: str) -> tuple[dict[Bucket, int], str | None]:

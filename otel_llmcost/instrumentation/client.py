@@ -29,6 +29,11 @@ class ClientPatch:
         wrap_function_wrapper(self._module, "Client.send", self._send)
         wrap_function_wrapper(self._module, "AsyncClient.send", self._send_async)
 
+    def apply_to(self, client: Any) -> None:
+        """Observe one client only."""
+        is_async = isinstance(client, self._module.AsyncClient)
+        wrap_function_wrapper(client, "send", self._send_async if is_async else self._send)
+
     def remove(self) -> None:
         unwrap(self._module.Client, "send")
         unwrap(self._module.AsyncClient, "send")

@@ -9,6 +9,7 @@ from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.metrics import Meter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span, use_span
 
 from otel_llmcost import semconv as sc
@@ -16,6 +17,7 @@ from otel_llmcost.call import Usage
 from otel_llmcost.dialects import is_inference
 from otel_llmcost.estimate import BACKGROUND, estimated_usage
 from otel_llmcost.guard import host_unharmed
+from otel_llmcost.instrumentation.metrics import CallTimes, ClientMetrics
 from otel_llmcost.providers.endpoints import Endpoint, Endpoints
 from otel_llmcost.providers.formats import model_of_form
 from otel_llmcost.providers.host_map import HostMap
@@ -24,11 +26,13 @@ from otel_llmcost.wire.exchange import Answer, Exchange, parse_object
 from otel_llmcost.wire.reading import Reading
 from otel_llmcost.wire.stream_usage import ASKED_SELLERS, UsageChunkRemover, asking_for_usage
 
+Told = Callable[[Mapping[str, Any], Usage, CallTimes], None]
+
 
 class ObservedCall:
     """One provider call under way: its span and its exchange. Whatever happens, the span ends exactly once."""
 
-    __slots__ = ("_ended", "_estimated", "_exchange", "_first_chunk_ns", "_remover", "_span", "_started_ns", "body")
+    __slots__ = ("_ended", "_estimated", "_exchange", "_remover", "_span", "_times", "_told", "body")
 
     def __init__(
         self,
@@ -36,16 +40,18 @@ class ObservedCall:
         exchange: Exchange,
         body: bytes | None = None,
         estimated: Callable[[Answer], Usage] | None = None,
+        told: Told | None = None,
     ) -> None:
         """`span` may be known only at the end (`_span_of`). `body`: what to send in place of the request's own body,
-        which then asks for the stream's usage. `estimated`: counts the usage from the answer, where nobody tells it."""
+        which then asks for the stream's usage. `estimated`: counts the usage from the answer, where nobody tells it.
+        `told`: hears the span's last attributes, the usage and the times."""
         self._estimated = estimated
+        self._told = told
         self.body = body
         self._remover: UsageChunkRemover | None = None
         self._span = span
         self._exchange = exchange
-        self._started_ns = perf_counter_ns()
-        self._first_chunk_ns: int | None = None
+        self._times = CallTimes(perf_counter_ns())
         self._ended = False
 
     def active(self) -> AbstractContextManager[Span | None]:
@@ -66,8 +72,7 @@ class ObservedCall:
         """A chunk of the body goes by; returns what the client gets of it."""
         if not self._ended:
             with host_unharmed("feed"):
-                if self._first_chunk_ns is None:
-                    self._first_chunk_ns = perf_counter_ns()
+                self._times.chunk(perf_counter_ns())
                 self._exchange.feed(chunk)
         return chunk if self._remover is None else self._remover.feed(chunk)
 
@@ -94,6 +99,7 @@ class ObservedCall:
         self._ended = True
         with host_unharmed("end"):
             reading = self._exchange.end()
+            self._times.end(perf_counter_ns(), streamed=self._exchange.streamed)
             span = self._span_of(reading)
             if span is None:
                 return
@@ -112,7 +118,10 @@ class ObservedCall:
         try:
             if error_type:
                 span.set_status(Status(StatusCode.ERROR))
-            span.set_attributes({**reading.attributes(), **self._attributes(error_type)})
+            attributes = {**reading.attributes(), **self._attributes(error_type)}
+            span.set_attributes(attributes)
+            if self._told is not None:
+                self._told(attributes, reading.usage, self._times)
         finally:
             span.end(end_ns)
 
@@ -135,8 +144,8 @@ class ObservedCall:
         attributes: dict[str, Any] = {}
         if self._exchange.status:
             attributes[sc.HTTP_STATUS] = self._exchange.status
-        if self._first_chunk_ns is not None and self._exchange.streamed:
-            attributes[sc.RESPONSE_TIME_TO_FIRST_CHUNK] = (self._first_chunk_ns - self._started_ns) / 1e9
+        if self._times.first_chunk_s is not None:
+            attributes[sc.RESPONSE_TIME_TO_FIRST_CHUNK] = self._times.first_chunk_s
         if error_type:
             attributes[sc.ERROR_TYPE] = error_type
         return attributes
@@ -180,8 +189,9 @@ class HttpRequest:
 class Observer:
     """Starts an `ObservedCall` for every request that is an inference call."""
 
-    def __init__(self, tracer: Tracer, settings: ProviderSettings) -> None:
+    def __init__(self, tracer: Tracer, meter: Meter, settings: ProviderSettings) -> None:
         self._tracer = tracer
+        self._metrics = ClientMetrics(meter)
         self._endpoints = Endpoints(settings.hosts)
         self._stream_usage = settings.stream_usage
         self._estimate = settings.estimate
@@ -191,7 +201,7 @@ class Observer:
         """The call, or None where the request is none of ours."""
         with host_unharmed("start"):
             endpoint = self._endpoints.find(request.host, request.port, request.path, request.method)
-            if endpoint is None or not is_instrumentation_enabled():
+            if endpoint is None or not is_instrumentation_enabled() or _is_ours(get_current_span()):
                 return None
             return self._poll(request, endpoint) if endpoint.polled else self._start(request, endpoint)
         return None
@@ -210,7 +220,11 @@ class Observer:
         estimated = None
         if self._estimate and endpoint.wire_format.text is not None and document.get("stream") is True:
             estimated = partial(estimated_usage, document, model)
-        return ObservedCall(span, Exchange(endpoint.wire_format, endpoint.provider), asks or None, estimated)
+        exchange = Exchange(endpoint.wire_format, endpoint.provider)
+        return ObservedCall(span, exchange, asks or None, estimated, partial(self._record, attributes))
+
+    def _record(self, at_start: Mapping[str, Any], at_end: Mapping[str, Any], usage: Usage, times: CallTimes) -> None:
+        self._metrics.record({**at_start, **at_end}, usage, times)
 
     def _poll(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall:
         def start_span(reading: Reading) -> Span:
@@ -227,6 +241,12 @@ class Observer:
             return False
         said = self._stream_usage_hosts.find(request.host, request.port, request.path)
         return said if said is not None else self._stream_usage and endpoint.provider in ASKED_SELLERS
+
+
+def _is_ours(span: Span) -> bool:
+    """Inside an observed call already: a client and its class are both instrumented, or a transport sends again."""
+    scope = getattr(span, "instrumentation_scope", None)
+    return scope is not None and scope.name.startswith(sc.WIRE_SCOPE)
 
 
 def _mark_as_told_at_wire(parent: Span) -> None:

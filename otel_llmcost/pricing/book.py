@@ -128,7 +128,7 @@ class _DatedModel:
 
     def rates(self, at_ns: int, context: Mapping[str, str]) -> Rates:
         at = _EPOCH
-        key: tuple[object, ...] = tuple(sorted(context.items()))
+        key: tuple[object, ...] = tuple(sorted(context.items()) if len(context) > 1 else context.items())
         if self._constraints:
             at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
             key = (*key, *[constraint.active(at) for constraint in self._constraints])

@@ -15,6 +15,7 @@ NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "P
 _PARTS: Final = tuple(Part)
 _PLACES: Final[Mapping[Bucket, int]] = {bucket: _PARTS.index(kind.part) for bucket, kind in BUCKETS.items()}
 """Where the part that a bucket is charged to stands among the parts, which is its place in `Amounts`."""
+_OTHER: Final = _PARTS.index(Part.OTHER)
 _UNCACHED: Final[Mapping[Bucket, Bucket]] = {
     Bucket.CACHE_READ: Bucket.INPUT,
     Bucket.CACHE_READ_AUDIO: Bucket.INPUT_AUDIO,
@@ -86,7 +87,7 @@ def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates 
 
 def _amounts(charges: Mapping[Bucket, Decimal], request_usd: Decimal) -> Amounts:
     sums = [ZERO] * len(_PARTS)
-    sums[_PARTS.index(Part.OTHER)] = request_usd
+    sums[_OTHER] = request_usd
     for bucket, usd in charges.items():
         sums[_PLACES[bucket]] += usd
     return Amounts(*sums)

@@ -5,6 +5,8 @@ import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -27,9 +29,11 @@ class Harness:
         self._exporter = InMemorySpanExporter()
         self.provider = TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.metrics = InMemoryMetricReader()
+        self.providers = {"tracer_provider": self.provider, "meter_provider": MeterProvider([self.metrics])}
 
     def instrument(self, **environ: str) -> None:
-        self.instrumentor.instrument(tracer_provider=self.provider, settings=load_settings(environ))
+        self.instrumentor.instrument(settings=load_settings(environ), **self.providers)
 
     @property
     def spans(self) -> list[ReadableSpan]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from billing import Bill, told
 from driving import Mode, drive
-from e2e.served_usage import buckets
 from replay_provider import ReplayHandler, ReplayServer, Served
 from wire_server import serving
+
+from e2e.served_usage import buckets
 
 SEED = 7
 
@@ -74,6 +75,7 @@ def check(make_client: Callable[[str], Any], mode: Mode, bill: Bill) -> None:
     """The SDK gives the same with and without us, and each request it sent is one exact line."""
     bare = replay(make_client, mode)
     seen = replay(make_client, mode, bill)
+    assert bare.results
     assert bare.results == seen.results
     assert [line_of(entry) for entry in seen.served] == [told(line) for line in bill.lines]
     assert all(entry["usage"] == entry["sent_usage"] for entry in seen.served)

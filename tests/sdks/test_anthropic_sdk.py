@@ -11,7 +11,7 @@ from replayed import check, line_of, replay
 SDK_SCOPE = "com.anthropic.sdk.python"
 LONG = "The same long instructions, again and again. " * 200
 CALL = {
-    "model": "claude-sonnet-4-5",
+    "model": "claude-sonnet-4-6",
     "max_tokens": 120,
     "system": [{"type": "text", "text": LONG, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
     "messages": [{"role": "user", "content": "Where is my order?"}],
