@@ -28,4 +28,5 @@ FORMAT: Final = WireFormat(
     path=re.compile(r"(?:/deployments/(?P<model>[^/]+))?/(?:multimodal|contextualized)?embeddings/?$"),
     read=read,
     interesting=re.compile(rb'"usage"\s*:\s*\{'),
+    usage_last=True,
 )

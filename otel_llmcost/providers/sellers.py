@@ -6,6 +6,7 @@ A price belongs to the seller, not to the maker of the model, and the seller is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
@@ -14,9 +15,11 @@ from typing import Final
 class Seller:
     """A seller of inference.
 
-    `hosts` are host names; one that starts with `.` or `-` matches every host that ends so, one with a path only
-    requests below that path. `ids_unique`: its response ids are unique across all customers and time, so they identify
-    a call by themselves; of gateways and of servers that anybody can run, that is not known.
+    `hosts` are host names; one that starts with `.` or `-` matches every host that ends so, one with `*` is a shell
+    pattern, one with a path matches only requests below that path. Hosts where anybody may serve anything (the API
+    gateways of a cloud) are nobody's: who sells there is configured. `ids_unique`: its response ids are unique across
+    all customers and time, so they identify a call by themselves; of gateways and of servers that anybody can run, that
+    is not known.
     """
 
     name: str
@@ -37,7 +40,7 @@ SELLERS: Final = (
     Seller(
         "azure.ai.openai",
         "azure",
-        (".openai.azure.com", ".azure-api.net", ".cognitiveservices.azure.com"),
+        (".openai.azure.com", ".cognitiveservices.azure.com"),
         ("az.ai.openai", "azure", "azure_openai"),
     ),
     Seller(
@@ -46,7 +49,7 @@ SELLERS: Final = (
         (".services.ai.azure.com", ".inference.ai.azure.com", ".models.ai.azure.com"),
         ("az.ai.inference", "azure_ai_foundry"),
     ),
-    Seller("aws.bedrock", "aws", (".amazonaws.com", ".api.aws"), ("aws_bedrock", "bedrock")),
+    Seller("aws.bedrock", "aws", ("*bedrock-*.amazonaws.com", "bedrock-*.api.aws"), ("aws_bedrock", "bedrock")),
     Seller("gcp.gemini", "google", ("generativelanguage.googleapis.com",), ("gemini", "google", "gcp.gen_ai")),
     Seller(
         "gcp.vertex_ai",
@@ -110,6 +113,7 @@ SELLERS: Final = (
 _BY_NAME: Final[Mapping[str, Seller]] = {name: seller for seller in SELLERS for name in (seller.name, *seller.aliases)}
 _BY_HOST: Final[Mapping[str, Seller]] = {host: seller for seller in SELLERS for host in seller.hosts}
 _BY_SUFFIX: Final = tuple((host, seller) for host, seller in _BY_HOST.items() if host[0] in ".-")
+_BY_PATTERN: Final = tuple((host, seller) for host, seller in _BY_HOST.items() if "*" in host)
 _WITH_PATHS: Final = frozenset(host.partition("/")[0] for host in _BY_HOST if "/" in host)
 
 MAX_CACHED_HOSTS: Final = 1_024
@@ -134,4 +138,5 @@ def _at(host: str) -> Seller | None:
     found = _BY_HOST.get(host)
     if found:
         return found
-    return next((seller for suffix, seller in _BY_SUFFIX if host.endswith(suffix)), None)
+    ending = next((seller for suffix, seller in _BY_SUFFIX if host.endswith(suffix)), None)
+    return ending or next((seller for pattern, seller in _BY_PATTERN if fnmatchcase(host, pattern)), None)

@@ -20,7 +20,7 @@ class WireFormat:
     `sellers`: the only ones whose path this is; none: anybody's. `read_headers` takes what response headers tell,
     before the body comes. `polled_path`: where a GET tells the usage of an earlier request. `text`: finds, in the raw
     data of a document of a stream, the JSON strings that are the answer's text, to be counted where nobody tells the
-    usage.
+    usage. `usage_last`: the usage follows the bulk of a body, such as vectors, so a large body is read from its end.
     """
 
     name: str
@@ -32,3 +32,4 @@ class WireFormat:
     read_headers: Callable[[Mapping[str, str], Reading], None] | None = None
     polled_path: re.Pattern[str] | None = None
     text: re.Pattern[bytes] | None = None
+    usage_last: bool = False

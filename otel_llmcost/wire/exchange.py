@@ -19,6 +19,10 @@ from otel_llmcost.wire.reading import Reading
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """A longer JSON body is not read; its usage is then unknown, never guessed."""
 
+LARGE_BODY_BYTES: Final = 64 * 1024
+NEAR_BYTES: Final = 4 * 1024
+_MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
+
 MAX_TEXT_BYTES: Final = 32 * 1024
 """Text of an answer kept for an estimate at most; the rest is taken to be like it."""
 
@@ -116,7 +120,8 @@ class Exchange:
             self._keep(self._format.text, data)
         if self._streamed and not self._worth_parsing(data):
             return
-        for document in parse_objects(data):
+        large = self._format.usage_last and len(data) > LARGE_BODY_BYTES
+        for document in (parse_end(data) if large else None) or parse_objects(data):
             if "error" in document:
                 self.reading.error_type = error_type(document) or self.reading.error_type
             if self.status < 400:
@@ -154,6 +159,18 @@ def parse_objects(data: bytes) -> list[dict[str, Any]]:
     except (ValueError, RecursionError):
         return []
     return [item for item in (document if isinstance(document, list) else [document]) if isinstance(item, dict)]
+
+
+def parse_end(data: bytes) -> list[dict[str, Any]]:
+    """The last keys of a JSON object, from `usage` on, and its model; none where they do not read as such.
+
+    Parsing megabytes of vectors for three numbers would hold the application up.
+    """
+    found = parse_objects(b"{" + data[max(data.rfind(b'"usage"'), 0) :])
+    if found and "model" not in found[0]:
+        model = _MODEL.search(data, 0, NEAR_BYTES) or _MODEL.search(data, len(data) - NEAR_BYTES)
+        found[0] |= {"model": model[1].decode("utf-8", "replace")} if model else {}
+    return found
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:

@@ -208,7 +208,8 @@ def test_an_unknown_host_is_its_own_seller(harness) -> None:
     """A server of your own has no list price until one is configured; it is never OpenAI."""
     harness.instrument()
     harness.request(answer(harness), "http://llm.internal:8000/v1/chat/completions", json=REQUEST)
-    harness.request(answer(harness), "http://survey.internal/responses", json={"answers": [1, 2]})
+    for host in ("survey.internal", "x1.execute-api.eu-west-1.amazonaws.com", "acme.azure-api.net"):
+        harness.request(answer(harness), f"http://{host}/responses", json={"answers": [1, 2]})
     assert ["llm.internal:8000"] == [span.attributes["gen_ai.provider.name"] for span in harness.spans]
 
 

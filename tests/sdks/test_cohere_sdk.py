@@ -64,7 +64,7 @@ async def chat_stream_v1(sdk):
 
 
 async def embed(sdk):
-    call = {"model": "embed-english-v3.0", "texts": ["one"], "input_type": "search_query"}
+    call = {"model": "embed-v4.0", "texts": ["one"], "input_type": "search_query"}
     return [await settled(sdk.v2.embed(**call, embedding_types=["float"]))]
 
 
@@ -81,8 +81,8 @@ STREAM = stream_answer(wire.COHERE_STREAM)
 STREAMED = {**LINE, "streaming": True}
 EMBEDDING = {
     **LINE,
-    "requested_model": "embed-english-v3.0",
-    "model": "embed-english-v3.0",
+    "requested_model": "embed-v4.0",
+    "model": "embed-v4.0",
     "response_id": "da6e531f-54c5-4a73-bf92-f60566d8d753",
     "buckets": {"input": 4},
 }
@@ -92,6 +92,7 @@ RERANK = {
     "model": "rerank-v3.5",
     "response_id": "07734bd2-2473-4f07-94e1-0d9f0e6843cf",
     "buckets": {"rerank_searches": 1},
+    "status": "unpriced",  # nobody lists a price for it
 }
 
 

@@ -48,7 +48,7 @@ GEMINI_STEPS = [
 ]
 GEMINI = json_answer(gemini_chunk("Your order was shipped.", GEMINI_USAGE, "STOP"))
 GEMINI_STREAM = [event.replace(b"\n\n", b"\r\n\r\n") for event in events(*GEMINI_STEPS)]
-GEMINI_EMBEDDING = json_answer({"embeddings": [{"values": [0.25, 0.5], "statistics": {"tokenCount": 4}}]})
+GEMINI_EMBEDDING = json_answer({"embeddings": [{"values": [0.25, 0.5]}], "usageMetadata": {"promptTokenCount": 4}})
 GEMINI_COUNT = json_answer({"totalTokens": 1200})
 INTERACTION = {
     "id": "v1_ChdxUWQ1YU9tWUo2",

@@ -153,6 +153,27 @@ def test_embeddings_are_input_only() -> None:
     assert {Bucket.INPUT: 12} == reading.usage.buckets
 
 
+@pytest.mark.parametrize("model_first", [True, False])
+def test_a_large_body_of_vectors_is_read_from_its_end(monkeypatch, model_first: bool) -> None:
+    """Usage and model, wherever the model stands; the vectors are not parsed."""
+    vectors = {"data": [{"embedding": [0.123456789] * 1_500} for _ in range(10)]}
+    model = {"model": "text-embedding-3-small"}
+    usage = {"usage": {"prompt_tokens": 12, "total_tokens": 12}}
+    parsed: list[int] = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda data, **more: (parsed.append(len(data)), loads(data, **more))[1])
+    body = {**model, **vectors, **usage} if model_first else {**vectors, **model, **usage}
+    reading = read_json("/v1/embeddings", body)
+    assert ({Bucket.INPUT: 12}, "text-embedding-3-small") == (reading.usage.buckets, reading.model)
+    assert max(parsed) < 1_000
+
+
+def test_a_large_body_that_ends_otherwise_is_parsed_whole() -> None:
+    """Usage before the vectors."""
+    body = {"usage": {"prompt_tokens": 12}, "model": "m", "data": [0.5] * 20_000}
+    assert {Bucket.INPUT: 12} == read_json("/v1/embeddings", body).usage.buckets
+
+
 @pytest.mark.parametrize("bad", [True, -1, 1.5, "many", 10**13, [1], float("nan")])
 def test_a_number_that_cannot_be_a_count_is_flagged_and_left_out(bad: object) -> None:
     """Never clamped, never guessed; the other numbers stand."""

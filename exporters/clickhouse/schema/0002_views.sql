@@ -81,7 +81,7 @@ SELECT
     sum(input_tokens + output_tokens) AS tokens,
     sumIf(input_tokens + output_tokens, cost_usd IS NOT NULL) AS priced_tokens,
     countIf(team NOT IN ('', '(none)')) AS attributed_calls,
-    countIf(NOT usage_known) AS unknown_usage_calls,
+    countIf(NOT usage_known AND cost_usd IS NULL) AS unknown_usage_calls,
     sumMap(map(status, 1)) AS calls_by_status,
     sumMapIf(map(reason, 1), reason != '') AS calls_by_reason
 FROM {database}.calls
