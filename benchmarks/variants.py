@@ -14,7 +14,8 @@ from openinference.instrumentation import TraceConfig
 from openinference.instrumentation.openai import OpenAIInstrumentor as OpenInference
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor as OpenLLMetry
 from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor as OpenAIV2
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -65,7 +66,7 @@ class Telemetry:
     """One SDK, as an application sets it up."""
 
     exporter: InMemory = field(default_factory=InMemory)
-    meters: MeterProvider = field(default_factory=lambda: MeterProvider([InMemoryMetricReader()]))
+    meters: SdkMeterProvider = field(default_factory=lambda: SdkMeterProvider([InMemoryMetricReader()]))
     tracers: TracerProvider = field(default_factory=TracerProvider)
     ledger: InMemoryLedger = field(default_factory=InMemoryLedger)
 
@@ -157,20 +158,26 @@ def ours(telemetry: Telemetry) -> None:
     _keep_ledger(telemetry)
 
 
+def ours_without_client_metrics(telemetry: Telemetry) -> None:
+    """Without the standard `gen_ai.client.*` histograms, which OpenInference does not have; `llmcost.*` as before."""
+    telemetry.export_to(telemetry.exporter)
+    _keep_ledger(telemetry, NoOpMeterProvider())
+
+
 def ours_with_costs_on_spans(telemetry: Telemetry) -> None:
     """The same, and the exported spans carry their cost too."""
     telemetry.export_to(EnrichingExporter(telemetry.exporter, PIPELINE, usage_cost=True))
     _keep_ledger(telemetry)
 
 
-def _keep_ledger(telemetry: Telemetry) -> None:
+def _keep_ledger(telemetry: Telemetry, client_meters: MeterProvider | None = None) -> None:
     metrics = CallMetrics(SETTINGS.metrics.dimensions, telemetry.meters)
     billing = SpanBilling(PIPELINE, telemetry.ledger, metrics)
     delivery: Delivery[ReadableSpan] = Delivery(billing.take, SETTINGS.delivery, metrics.dropped)
     telemetry.tracers.sampler = RecordGenAiSampler(telemetry.tracers.sampler)
     telemetry.tracers.add_span_processor(LedgerSpanProcessor(delivery, telemetry.ledger.close))
     Httpx2Instrumentor().instrument(
-        tracer_provider=telemetry.tracers, meter_provider=telemetry.meters, settings=SETTINGS
+        tracer_provider=telemetry.tracers, meter_provider=client_meters or telemetry.meters, settings=SETTINGS
     )
 
 
@@ -180,6 +187,7 @@ VARIANTS = (
     Variant("bare client", nothing, token_keys=()),
     Variant("bare span", bare_span, reads_streams=False),
     Variant("otel-llmcost", ours, has_ledger=True),
+    Variant("otel-llmcost, no client metrics", ours_without_client_metrics, has_ledger=True),
     Variant("otel-llmcost, costs on spans too", ours_with_costs_on_spans, has_ledger=True),
     Variant("OpenInference", openinference, _OPENINFERENCE_KEYS, is_peer=True),
     Variant("OpenInference without content", openinference_without_content, _OPENINFERENCE_KEYS, is_peer=True),

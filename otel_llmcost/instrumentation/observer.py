@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter_ns, time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.metrics import Meter
@@ -167,8 +166,7 @@ class PolledCall(ObservedCall):
         return self._start_span(reading) if reading.tells_deferred_call else None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request about to be sent. `port` is None for the scheme's default; `body` is empty where it is a stream.
 
     `streamed`: the client takes the response as a stream, so that its chunks can be changed on their way.

@@ -18,7 +18,9 @@ class Run:
     received: list[Received]
 
 
-def run_scripted(make_client: Callable[[str], Any], seller: str, mode: Mode, *answers: Answer, bill: Bill | None) -> Run:
+def run_scripted(
+    make_client: Callable[[str], Any], seller: str, mode: Mode, *answers: Answer, bill: Bill | None
+) -> Run:
     """Run a mode against the answers. With a bill, instrumented, the server being the seller's."""
     server = WireServer(*answers)
     with serving(server), bill.on({server.origin: seller}) if bill else nullcontext():
@@ -27,7 +29,7 @@ def run_scripted(make_client: Callable[[str], Any], seller: str, mode: Mode, *an
 
 
 def check_scripted(make_client: Callable[[str], Any], seller: str, mode: Mode, *answers: Answer, bill: Bill) -> None:
-    """The SDK gives and sends the same with and without us, and each request is one line, to be looked at by the test."""
+    """The SDK gives and sends the same with and without us, and each request is one line, which the test looks at."""
     bare = run_scripted(make_client, seller, mode, *answers, bill=None)
     seen = run_scripted(make_client, seller, mode, *answers, bill=bill)
     assert bare.results

@@ -33,9 +33,14 @@ async def message_without_cache(sdk):
 
 
 async def message_that_writes_the_cache(sdk):
-    """One prefix out of eight is written rather than read: with these questions, at least one."""
-    asked = [{**CALL, "messages": [{"role": "user", "content": f"Order {number}?"}]} for number in range(8)]
-    return [await settled(sdk.messages.create(**call)) for call in asked]
+    """The provider draws lots: one prefix out of eight is written to the cache rather than read from it."""
+    answers = []
+    for number in range(20, 80):
+        question = {"role": "user", "content": f"Order {number}?"}
+        answers.append(await settled(sdk.messages.create(**{**CALL, "messages": [question]})))
+        if answers[-1].usage.cache_creation_input_tokens:
+            break
+    return answers
 
 
 async def message_stream(sdk):

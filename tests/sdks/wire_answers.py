@@ -215,9 +215,9 @@ OPENAI_STREAM = events(
     openai_step("Your order "),
     openai_step("was shipped."),
     openai_step("", "stop"),
-    {**OPENAI_HEAD, "choices": [], "usage": OPENAI_USAGE},
     done=True,
 )
+[OPENAI_ASKED] = events({**OPENAI_HEAD, "choices": [], "usage": OPENAI_USAGE})
 GROQ_STREAM = events(
     openai_step("Your order "),
     openai_step("was shipped."),
@@ -242,7 +242,11 @@ ANTHROPIC_STREAM = events(
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Your order "}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "was shipped."}},
     {"type": "content_block_stop", "index": 0},
-    {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 3}},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": 3},
+    },
     {"type": "message_stop"},
     named=True,
 )

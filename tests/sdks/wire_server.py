@@ -2,9 +2,7 @@
 
 import json
 import select
-import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,17 +15,29 @@ LONGEST_STALL_S = 20.0
 
 @dataclass(frozen=True)
 class Answer:
-    """One response: a whole `body`, or the `chunks` of a stream.
+    """One response: a whole `body`, or the `chunks` of a stream; a `status` of 0 is no response at all.
 
-    `pause_s` comes before each chunk but the first. `stalls`: after the last chunk nothing more comes, and no end.
+    `asked`: a chunk before the last one, for a request with `include_usage` alone. `piece_bytes`: the stream is sent in
+    pieces of that size. `stalls`: after the last chunk nothing more comes, and no end. `breaks`: the connection is
+    closed there.
     """
 
     body: bytes = b""
     chunks: tuple[bytes, ...] = ()
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-    pause_s: float = 0.0
+    asked: bytes = b""
+    piece_bytes: int = 0
     stalls: bool = False
+    breaks: bool = False
+
+    def pieces(self, *, asked: bool) -> list[bytes]:
+        """The stream as it is sent."""
+        chunks = [*self.chunks[:-1], self.asked, self.chunks[-1]] if asked and self.asked else self.chunks
+        if not self.piece_bytes:
+            return list(chunks)
+        body = b"".join(chunks)
+        return [body[start : start + self.piece_bytes] for start in range(0, len(body), self.piece_bytes)]
 
 
 def json_answer(document: Any, status: int = 200, **headers: str) -> Answer:
@@ -63,6 +73,7 @@ class WireServer(ThreadingHTTPServer):
     def __init__(self, *answers: Answer) -> None:
         super().__init__(("127.0.0.1", 0), WireHandler)
         self.received: list[Received] = []
+        self.reached = threading.Event()
         self._answers = answers
         self._taken = 0
         self._lock = threading.Lock()
@@ -76,6 +87,7 @@ class WireServer(ThreadingHTTPServer):
             self.received.append(received)
             answer = self._answers[min(self._taken, len(self._answers) - 1)]
             self._taken += 1
+        self.reached.set()
         return answer
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -87,38 +99,42 @@ class WireHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: WireServer
 
-    def log_message(self, format: str, *args: object) -> None:  # the base class names it so
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class names it so)
         """Silent."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.take(Received(self.path, headers, body))
-        self.send_response(answer.status)
+        if not answer.status:
+            self._stall()
+            return
+        self.send_response_only(answer.status)  # no date: some SDKs give the headers out
         for name, value in answer.headers.items():
             self.send_header(name, value.format(origin=self.server.origin, path=self.path))
         if answer.chunks:
-            self._stream(answer)
+            self._stream(answer, list(answer.pieces(asked=b'"include_usage"' in body)))
         else:
             self.send_header("content-length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)
-            self._stall(answer)
 
-    def _stream(self, answer: Answer) -> None:
+    def _stream(self, answer: Answer, pieces: list[bytes]) -> None:
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for number, chunk in enumerate(answer.chunks):
-            if number:
-                time.sleep(answer.pause_s)
+        for chunk in pieces:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-        self._stall(answer)
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _stall(self, answer: Answer) -> None:
         if answer.stalls:
-            select.select([self.connection], [], [], LONGEST_STALL_S)
-            self.close_connection = self.connection.recv(1, socket.MSG_PEEK) == b""
+            self._stall()
+        elif answer.breaks:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _stall(self) -> None:
+        """Until the client leaves."""
+        select.select([self.connection], [], [], LONGEST_STALL_S)
+        self.close_connection = True
 
 
 @contextmanager
