@@ -50,10 +50,13 @@ def _events(number: int) -> list[bytes]:
 
 
 class _EventStream(httpx2.AsyncByteStream):
-    """One event a chunk; the loop turns between them, so that concurrent streams really take turns."""
+    """One event a chunk; the loop turns between them, so that concurrent streams really take turns.
+
+    Iterating again goes on where the last one stopped, as on a connection.
+    """
 
     def __init__(self, events: list[bytes]) -> None:
-        self._events = events
+        self._events = iter(events)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for event in self._events:

@@ -56,7 +56,11 @@ def lines_in(ledger: str) -> int:
 def test_what_waits_when_the_application_ends_reaches_an_embedded_ledger(tmp_path) -> None:
     """Its engine is closed by an exit handler too: ours runs first, whenever the engine was opened."""
     ledger = f"chdb://{tmp_path / 'ledger'}"
-    late = {"OTEL_LLMCOST_LEDGER": ledger, "OTEL_LLMCOST_DELIVERY_FLUSH_INTERVAL_MS": "3600000"}
+    late = {
+        "OTEL_LLMCOST_LEDGER": ledger,
+        "OTEL_LLMCOST_DELIVERY_FLUSH_INTERVAL_MS": "3600000",
+        "OTEL_LLMCOST_DELIVERY_SHUTDOWN_TIMEOUT_MS": "60000",
+    }
     at_the_end = APPLICATION.replace("api.openai.com", "mock.internal")  # where each answer is a call of its own
     assert "missing" not in run(at_the_end, **late).stderr
     assert 3 == lines_in(ledger)
@@ -64,6 +68,21 @@ def test_what_waits_when_the_application_ends_reaches_an_embedded_ledger(tmp_pat
     before_too = at_the_end.replace("range(3)", "range(40)") + f"import time; time.sleep(2)\n{call}\n"
     assert "missing" not in run(before_too, OTEL_LLMCOST_DELIVERY_BATCH_SIZE="15", **late).stderr
     assert 3 + 41 == lines_in(ledger)
+
+
+def test_declarative_configuration_gets_the_ledger_too(tmp_path) -> None:
+    """OpenTelemetry is set up from OTEL_CONFIG_FILE, sampler and all; every call is in the ledger."""
+    file = tmp_path / "otel.yaml"
+    file.write_text(
+        'file_format: "1.0"\n'
+        "resource: {attributes: [{name: service.name, value: declared}, {name: team, value: cx}]}\n"
+        "tracer_provider: {sampler: {always_off: }, processors: [{simple: {exporter: {console: }}}]}\n"
+    )
+    ledger = f"chdb://{tmp_path / 'ledger'}"
+    run(APPLICATION.replace("api.openai.com", "mock.internal"), OTEL_CONFIG_FILE=str(file), OTEL_LLMCOST_LEDGER=ledger)
+    with Ledger.open(ledger, read_only=True) as found:
+        rows = found.query("SELECT service, team, count() FROM llmcost.calls GROUP BY 1, 2").rows
+    assert [("declared", "cx", 3)] == [tuple(row) for row in rows]
 
 
 def test_workers_of_multiprocessing_account_for_what_they_called() -> None:
