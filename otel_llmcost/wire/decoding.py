@@ -42,7 +42,7 @@ def _gzip() -> Decoder:
 
 def _brotli() -> Decoder | None:
     try:
-        import brotli  # type: ignore[import-not-found, unused-ignore]
+        import brotli
     except ImportError:
         return None
 

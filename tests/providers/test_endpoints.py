@@ -53,6 +53,8 @@ INFERENCE = [
     ("api.voyageai.com", "/v1/rerank", "voyageai", "rerank", ""),
     ("api.voyageai.com", "/v1/multimodalembeddings", "voyageai", "embeddings", ""),
     ("api.mistral.ai", "/v1/ocr", "mistral_ai", "ocr", ""),
+    ("api.mistral.ai", "/v1/conversations", "mistral_ai", "conversations", ""),
+    ("api.mistral.ai", "/v1/conversations/conv_1/restart", "mistral_ai", "conversations", ""),
     ("api.mistral.ai", "/v1/fim/completions", "mistral_ai", "completions", ""),
     ("router.huggingface.co", "/together/v1/chat/completions", "huggingface_together", "chat_completions", ""),
     ("router.huggingface.co", "/v1/chat/completions", "huggingface", "chat_completions", ""),
