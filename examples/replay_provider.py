@@ -256,7 +256,9 @@ class ReplayHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _client_has_left(self) -> bool:
-        readable, _, _ = select.select([self.connection], [], [], 0)
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(self.connection, select.POLLIN)
+        readable = poll.poll(0)
         return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
 
 

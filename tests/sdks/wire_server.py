@@ -133,7 +133,9 @@ class WireHandler(BaseHTTPRequestHandler):
 
     def _stall(self) -> None:
         """Until the client leaves."""
-        select.select([self.connection], [], [], LONGEST_STALL_S)
+        waiting = select.poll()  # select() knows no descriptor above 1023
+        waiting.register(self.connection, select.POLLIN)
+        waiting.poll(LONGEST_STALL_S * 1_000)
         self.close_connection = True
 
 
