@@ -5,9 +5,10 @@ from typing import Final
 
 MASK: Final = "***"
 
-# Greedy to the last `@`: a password may itself hold `@` or `/`, and hiding too much is the safe side.
-_IN_USERINFO: Final = re.compile(r"(://[^\s:@/]*:)[^\s'\"]*(?=@)")
-_IN_QUERY: Final = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
+# Greedy to the last `@` of the line: a password may itself hold `@`, `/`, quotes and spaces, and hiding too much is the
+# safe side.
+_IN_USERINFO: Final = re.compile(r"(://[^\s:@]*:).*(?=@)")
+_IN_QUERY: Final = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
 
 
 def mask_passwords(text: str) -> str:

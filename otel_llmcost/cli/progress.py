@@ -14,11 +14,14 @@ def progress(title: str, out: IO[str]) -> Iterator[Show]:
     if out.isatty():
         try:
             from rich.console import Console
-            from rich.progress import Progress
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
         except ImportError:
             pass
         else:
-            with Progress(console=Console(file=out), transient=True) as bar:
+            # No markup: the title holds a file name, and `[/]` in it would be a syntax error.
+            text = TextColumn("{task.description}", markup=False)
+            columns = (text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            with Progress(*columns, console=Console(file=out), transient=True) as bar:
                 task = bar.add_task(title, total=1.0)
                 yield lambda fraction, text: bar.update(task, completed=fraction, description=f"{title}: {text}")
             return

@@ -7,6 +7,7 @@ from typing import IO
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], out: IO[str]) -> None:
     """Write a table; control characters are spelled out, because cells come from outside and terminals obey them."""
+    header = [printable(name) for name in header]
     clean = [[printable(cell) for cell in row] for row in rows]
     if out.isatty():
         try:

@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,9 +179,7 @@ class CsvUsage:
             header = [name.strip() for name in next(fields for fields in reader if fields)]
         except (csv.Error, UnreadableError, *_DAMAGE) as error:
             raise InputError(f"{self.text.path}: line 1: the header cannot be read: {error}") from None
-        repeated = sorted({name for name in header if header.count(name) > 1})
-        if repeated:
-            raise InputError(f"{self.text.path}: line 1: the header names {', '.join(repeated)} twice")
+        _refuse_repeated(header, f"{self.text.path}: line 1: the header")
         return header
 
     def _parse(self, lines: _Lines) -> Iterator[Row | Rejected]:
@@ -199,6 +198,12 @@ class CsvUsage:
                 yield Row(line, dict(zip(header, fields, strict=True)))
             elif fields:
                 yield Rejected(line, f"has {len(fields)} fields, the header has {len(header)}")
+
+
+def _refuse_repeated(names: list[str], where: str) -> None:
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if repeated:
+        raise InputError(f"{where} names {', '.join(repeated)} twice")
 
 
 def _csv_reader(lines: _Lines) -> Iterator[list[str]]:
@@ -292,6 +297,7 @@ class ParquetUsage:
         except ImportError:
             raise MissingExtraError("reading Parquet", "local") from None
         self._arrow: Any = pa
+        self._path = path
         try:
             self._file: Any = parquet.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
@@ -300,7 +306,9 @@ class ParquetUsage:
 
     def columns(self, wanted: frozenset[str]) -> list[str]:  # noqa: ARG002 - the schema names all of them
         empty = self._arrow.Table.from_batches([], schema=self._file.schema_arrow)
-        return list(_flat_table(self._arrow, empty).column_names)
+        names: list[str] = _flat_table(self._arrow, empty).column_names
+        _refuse_repeated(names, f"{self._path}: the schema")
+        return names
 
     def rows(self) -> Iterator[Row | Rejected]:
         self._read_rows = 0
@@ -310,7 +318,8 @@ class ParquetUsage:
                 for number, values in enumerate(table.to_pylist(), self._read_rows + 1):
                     yield Row(number, values)
                 self._read_rows += table.num_rows
-        except (self._arrow.ArrowException, *_DAMAGE) as error:
+        except (self._arrow.ArrowException, ValueError, OverflowError, *_DAMAGE) as error:
+            # Arrow refuses a batch as a whole, for damage as for one value that Python cannot hold.
             yield Rejected(self._read_rows + 1, f"the file cannot be read from here on: {error}")
 
     def fraction(self) -> float:
@@ -323,11 +332,9 @@ def _flat_table(pa: Any, table: Any) -> Any:
     while any(pa.types.is_struct(column.type) for column in table.schema):
         table = table.flatten()
     for index, column in enumerate(table.schema):
-        if pa.types.is_timestamp(column.type):
-            values = table.column(index)
-            if column.type.tz:
-                values = values.cast(pa.timestamp(column.type.unit, tz="UTC"))
+        values = table.column(index)
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            values = values.cast(pa.timestamp(column.type.unit, tz="UTC"))
+        if any(is_kind(column.type) for is_kind in (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time)):
             table = table.set_column(index, column.name, values.cast(pa.string()))
-        elif pa.types.is_date(column.type):
-            table = table.set_column(index, column.name, table.column(index).cast(pa.string()))
     return table

@@ -79,7 +79,10 @@ def field_named(name: str) -> Field:
     """
     if name in FIELDS:
         return FIELDS[name]
-    if name.startswith(TAG_PREFIX) and DIMENSION_NAME.fullmatch(name.removeprefix(TAG_PREFIX)):
+    tag = name.removeprefix(TAG_PREFIX)
+    if tag != name and tag in FIELDS:
+        raise ConfigError(f"{name!r} is the field {tag!r}: write {tag}=…")
+    if tag != name and DIMENSION_NAME.fullmatch(tag):
         return _TAG
     raise ConfigError(f"{name!r} is no field{nearest(name, FIELDS)} (a dimension of your own is tag.<name>)")
 

@@ -155,6 +155,44 @@ def test_parquet_times_come_as_exact_text(tmp_path: Path) -> None:
     )
 
 
+def test_parquet_columns_of_odd_types_do_not_stop_an_import(tmp_path: Path) -> None:
+    """Times of day, durations, lists and raw bytes are values like others where nobody maps them."""
+    table = pa.table(
+        {
+            "ts": pa.array(["2026-11-01"]),
+            "at": pa.array([1_001], pa.time64("ns")),
+            "took": pa.array([1_001], pa.duration("ns")),
+            "stops": pa.array([["a", "b"]]),
+            "key": pa.array([b"\xff"]),
+        }
+    )
+    path = tmp_path / "usage"
+    parquet.write_table(table, path)
+
+    (row,) = rows_of(path)
+    assert isinstance(row, Row)
+    assert ("2026-11-01", "00:00:00.000001001", ["a", "b"]) == tuple(row.values[name] for name in ("ts", "at", "stops"))
+
+
+def test_parquet_text_that_is_no_text_ends_in_a_rejection(tmp_path: Path) -> None:
+    """A batch that Arrow cannot hand out is told by its first row, and not as a fault of this program."""
+    path = tmp_path / "usage"
+    parquet.write_table(pa.table({"model": pa.array([b"gpt", b"\xff\xfe"]).view(pa.string())}), path)
+
+    (row,) = rows_of(path)
+    assert isinstance(row, Rejected)
+    assert "cannot be read from here on" in row.reason
+
+
+def test_parquet_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Also where a nested field and a dot make the name."""
+    path = tmp_path / "usage"
+    parquet.write_table(pa.table({"a.b": [1], "a": [{"b": 2}]}), path)
+
+    with pytest.raises(InputError, match=r"names a\.b twice"):
+        open_usage_file(path).columns(frozenset())
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
