@@ -89,8 +89,12 @@ class ObservedCall:
             self._end("" if self._exchange.finished else sc.ERROR_ABORTED)
 
     def fail(self, error: BaseException, *, streaming: bool = False) -> None:
-        """The client raised. A stream that breaks was billed up to there, like one that is aborted."""
-        self._end(sc.ERROR_ABORTED if streaming else type(error).__name__)
+        """The client raised. A stream that breaks was billed up to there, like one that is aborted; one that breaks or
+        is cancelled after the provider was done lost nothing."""
+        if streaming:
+            self.close()
+        else:
+            self._end(type(error).__name__)
 
     def _end(self, error_type: str, *, ended_by_provider: bool = False) -> None:
         if self._ended:

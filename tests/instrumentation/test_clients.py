@@ -152,6 +152,16 @@ def test_a_status_that_a_hook_raised_on_is_told(harness) -> None:
     assert 429 == harness.spans[0].attributes["http.response.status_code"]
 
 
+def test_a_stream_that_breaks_after_its_end_marker_lost_nothing(harness) -> None:
+    """SDKs drain what comes after [DONE], and may be cancelled or cut there."""
+    harness.instrument()
+    chunks = [*CHUNKS[:2], CHUNKS[2] + CHUNKS[3], harness.http.ReadError("connection lost")]
+    with pytest.raises(harness.http.ReadError):
+        harness.request(answer_stream(harness, chunks), URL, json=STREAMING, stream=True)
+    (span,) = harness.spans
+    assert (100, None) == (span.attributes["gen_ai.usage.input_tokens"], span.attributes.get("error.type"))
+
+
 def test_an_http_error_ends_the_span_with_the_providers_type(harness) -> None:
     """The body's error code and the status; the response reaches the client as it is."""
     harness.instrument()
