@@ -11,6 +11,16 @@
 `exit_code` is what the command line ends with.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of an unknown name: `; did you mean …?` with the nearest right one, or all of them."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+
 
 class LlmcostError(Exception):
     """Base of every error this package raises on purpose. Its text is for the user and holds no content."""

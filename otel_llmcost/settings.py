@@ -7,7 +7,6 @@ environment too: `OTEL_LLMCOST_LEDGER` is `ledger`, `OTEL_LLMCOST_ATTRIBUTION_DI
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from otel_llmcost.errors import ConfigError
+from otel_llmcost.errors import ConfigError, nearest
 
 ENV_PREFIX: Final = "OTEL_LLMCOST_"
 ENV_CONFIG: Final = "OTEL_LLMCOST_CONFIG"
@@ -173,7 +172,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not variable.startswith(ENV_PREFIX) or variable == ENV_CONFIG or not environ[variable].strip():
             continue  # as everywhere in OpenTelemetry, an empty variable is one that is not set
         if variable not in names:
-            raise ConfigError(f"{variable}: unknown variable{_nearest(variable, names)}")
+            raise ConfigError(f"{variable}: unknown variable{nearest(variable, sorted(names))}")
         *parents, leaf = names[variable]
         section = found
         for parent in parents:
@@ -197,11 +196,6 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return merged
-
-
-def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
 
 
 class _Document:
@@ -240,7 +234,7 @@ class _Document:
         location = tuple(part for part in detail["loc"] if part != "[key]")
         dotted = ".".join(str(part) for part in location)
         if detail["type"] == "extra_forbidden":
-            message = f"unknown key{_nearest(str(location[-1]), _fields_at(location[:-1]))}"
+            message = f"unknown key{nearest(str(location[-1]), sorted(_fields_at(location[:-1])))}"
         else:
             message = detail["msg"].removeprefix("Value error, ")
         return f"{self._where(location, overrides)}{dotted}: {message}"

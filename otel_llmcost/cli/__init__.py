@@ -9,7 +9,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
 from otel_llmcost import __version__
@@ -21,6 +20,7 @@ from otel_llmcost.errors import (
     InputError,
     LlmcostError,
     MissingExtraError,
+    nearest,
 )
 
 __all__ = ["COMMANDS", "EXIT_CODES", "build_parser", "config", "import_usage", "main", "query", "up"]
@@ -74,10 +74,7 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            close = get_close_matches(str(value), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise argparse.ArgumentError(action, f"unknown: {value!r}; {hint}")
+            raise argparse.ArgumentError(action, f"unknown: {value!r}{nearest(str(value), map(str, action.choices))}")
 
 
 def build_parser() -> Parser:

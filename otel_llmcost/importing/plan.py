@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from otel_llmcost.errors import ConfigError
+from otel_llmcost.errors import ConfigError, nearest
 from otel_llmcost.importing.values import (
     UnreadableError,
     parse_count,
@@ -85,12 +84,6 @@ def field_named(name: str) -> Field:
     if tag != name and DIMENSION_NAME.fullmatch(tag):
         return _TAG
     raise ConfigError(f"{name!r} is no field{nearest(name, FIELDS)} (a dimension of your own is tag.<name>)")
-
-
-def nearest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """What to say of an unknown name: the nearest right one, or all of them."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
 @dataclass(frozen=True, slots=True)
