@@ -4,6 +4,7 @@ Source: semantic-conventions-genai, `gen_ai.client.*`, with the bucket boundarie
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from opentelemetry.metrics import Meter
@@ -14,14 +15,10 @@ from otel_llmcost.call import Usage
 TOKEN_BOUNDARIES: Final = [4**power for power in range(14)]
 SECONDS_BOUNDARIES: Final = [0.01 * 2**power for power in range(14)]
 
-_NAMES_OF_CALL: Final = (
-    sc.OPERATION_NAME,
-    sc.PROVIDER_NAME,
-    sc.REQUEST_MODEL,
-    sc.RESPONSE_MODEL,
-    sc.SERVER_ADDRESS,
-    sc.SERVER_PORT,
-)
+MAX_CACHED: Final = 1_024
+"""Attribute sets kept; an application calls few models at few places, and a hostile peer names many."""
+
+_OF_REQUEST: Final = (sc.OPERATION_NAME, sc.PROVIDER_NAME, sc.REQUEST_MODEL, sc.SERVER_ADDRESS, sc.SERVER_PORT)
 
 
 class ClientMetrics:
@@ -46,18 +43,27 @@ class ClientMetrics:
         self._first_chunk = seconds("time_to_first_chunk", "Time until the first chunk of a stream")
         self._per_chunk = seconds("time_per_output_chunk", "Mean time between the chunks of a stream after the first")
 
-    def record(self, attributes: Mapping[str, Any], usage: Usage, times: "CallTimes") -> None:
-        """Record one call that has ended. `attributes` are those of its span."""
-        of_call = {name: attributes[name] for name in _NAMES_OF_CALL if name in attributes}
+    def record(self, at_start: Mapping[str, Any], at_end: Mapping[str, Any], usage: Usage, times: "CallTimes") -> None:
+        """Record one call that has ended, from the attributes that its span got at its start and at its end."""
+        of_request = tuple(map(at_start.get, _OF_REQUEST))
+        of_call, of_input, of_output = _attribute_sets(of_request, at_end.get(sc.RESPONSE_MODEL))
         if usage.known:
-            self._tokens.record(usage.input_tokens, {**of_call, "gen_ai.token.type": "input"})
-            self._tokens.record(usage.output_tokens, {**of_call, "gen_ai.token.type": "output"})
+            self._tokens.record(usage.input_tokens, of_input)
+            self._tokens.record(usage.output_tokens, of_output)
         if times.first_chunk_s is not None:
             self._first_chunk.record(times.first_chunk_s, of_call)
         if times.per_chunk_s is not None:
             self._per_chunk.record(times.per_chunk_s, of_call)
-        error = attributes.get(sc.ERROR_TYPE)
+        error = at_end.get(sc.ERROR_TYPE)
         self._duration.record(times.duration_s, {**of_call, sc.ERROR_TYPE: error} if error else of_call)
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _attribute_sets(of_request: tuple[Any, ...], model: str | None) -> tuple[dict[str, Any], ...]:
+    """Attributes of a call's metrics, of its input tokens and of its output tokens."""
+    of_call = dict(zip((*_OF_REQUEST, sc.RESPONSE_MODEL), (*of_request, model), strict=True))
+    known = {name: value for name, value in of_call.items() if value is not None}
+    return known, {**known, "gen_ai.token.type": "input"}, {**known, "gen_ai.token.type": "output"}
 
 
 class CallTimes:

@@ -21,7 +21,8 @@ from otel_llmcost.providers.endpoints import Endpoint, Endpoints
 from otel_llmcost.providers.formats import model_of_form
 from otel_llmcost.providers.host_map import HostMap
 from otel_llmcost.settings import ProviderSettings
-from otel_llmcost.wire.exchange import Answer, Exchange, parse_object
+from otel_llmcost.wire.exchange import Answer, Exchange
+from otel_llmcost.wire.json_document import parse_object
 from otel_llmcost.wire.reading import Reading
 from otel_llmcost.wire.stream_usage import ASKED_SELLERS, UsageChunkRemover, asking_for_usage
 
@@ -121,7 +122,8 @@ class ObservedCall:
         try:
             if error_type:
                 span.set_status(Status(StatusCode.ERROR))
-            attributes = {**reading.attributes(), **self._attributes(error_type)}
+            attributes = reading.attributes()
+            self._add_outcome(attributes, error_type)
             span.set_attributes(attributes)
             if self._told is not None:
                 self._told(attributes, reading.usage, self._times)
@@ -143,15 +145,13 @@ class ObservedCall:
     def _refusal(self) -> str:
         return str(self._exchange.status) if self._exchange.status >= 400 else ""
 
-    def _attributes(self, error_type: str) -> dict[str, Any]:
-        attributes: dict[str, Any] = {}
+    def _add_outcome(self, attributes: dict[str, Any], error_type: str) -> None:
         if self._exchange.status:
             attributes[sc.HTTP_STATUS] = self._exchange.status
         if self._times.first_chunk_s is not None:
             attributes[sc.RESPONSE_TIME_TO_FIRST_CHUNK] = self._times.first_chunk_s
         if error_type:
             attributes[sc.ERROR_TYPE] = error_type
-        return attributes
 
 
 class PolledCall(ObservedCall):
@@ -203,17 +203,20 @@ class Observer:
         """The call, or None where the request is none of ours."""
         with host_unharmed("start"):
             endpoint = self._endpoints.find(request.host, request.port, request.path, request.method)
-            if endpoint is None or not is_instrumentation_enabled() or _is_ours(get_current_span()):
+            if endpoint is None or not is_instrumentation_enabled():
                 return None
-            return self._poll(request, endpoint) if endpoint.polled else self._start(request, endpoint)
+            parent = get_current_span()
+            if _is_ours(parent):
+                return None
+            return self._poll(request, endpoint) if endpoint.polled else self._start(request, endpoint, parent)
         return None
 
-    def _start(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall | None:
+    def _start(self, request: HttpRequest, endpoint: Endpoint, parent: Span) -> ObservedCall | None:
         document = parse_object(request.body) or {}
         model = endpoint.requested_model(document) or model_of_form(request.body) or request.form_model
         if not endpoint.known_host and not model:
             return None
-        _mark_as_told_at_wire(get_current_span())
+        _mark_as_told_at_wire(parent)
         attributes = _request_attributes(request, endpoint, model)
         if document.get("stream") is True or endpoint.streaming:
             attributes[sc.REQUEST_STREAM] = True
@@ -223,10 +226,7 @@ class Observer:
         if self._estimate and endpoint.wire_format.text is not None and document.get("stream") is True:
             estimated = partial(estimated_usage, document, model)
         exchange = Exchange(endpoint.wire_format, endpoint.provider)
-        return ObservedCall(span, exchange, asks or None, estimated, partial(self._record, attributes))
-
-    def _record(self, at_start: Mapping[str, Any], at_end: Mapping[str, Any], usage: Usage, times: CallTimes) -> None:
-        self._metrics.record({**at_start, **at_end}, usage, times)
+        return ObservedCall(span, exchange, asks or None, estimated, partial(self._metrics.record, attributes))
 
     def _poll(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall:
         def start_span(reading: Reading) -> Span:

@@ -30,6 +30,7 @@ _OUTPUT_DETAILS: Final = ("completion_tokens_details", "output_tokens_details", 
 _MEDIA_KEYS: Final = (("audio", "audio_tokens"), ("image", "image_tokens"), ("video", "video_tokens"))
 _CACHED: Final = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 _WRITTEN: Final = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+_UNITS: Final = frozenset({"server_tool_use_details", "server_tool_use", "prompt_audio_seconds", "seconds"})
 
 REASONING_BESIDE: Final = frozenset({"x_ai", "perplexity"})
 """Sellers who leave reasoning out of the completion; decides only where no total does."""
@@ -48,9 +49,8 @@ def read_usage(usage: Mapping[str, Any], reading: Reading, rule: str) -> Usage:
     rule = totals.settle(reading, rule, counts.flags)
     if totals.hidden_reasoning:
         output_parts[Bucket.REASONING] = totals.hidden_reasoning
-    citations = counts.number(usage, "citation_tokens")
-    if citations:  # Perplexity: beside the completion, and in no total
-        output_parts[Bucket.OUTPUT_CITATION] = citations
+    if "citation_tokens" in usage:  # Perplexity: beside the completion, and in no total
+        citations = output_parts[Bucket.OUTPUT_CITATION] = counts.number(usage, "citation_tokens")
         totals.output = (totals.output or 0) + citations
     return exclusive_usage(
         input_side(totals.input, _cache(usage, details, media, counts), media, counts.flags, confirmed=totals.agree),
@@ -126,11 +126,11 @@ def _cache(
     written = counts.get(details, *_WRITTEN)
     if written is None:
         written = counts.number(usage, *_WRITTEN)
-    if not cached:
-        return {Bucket.CACHE_WRITE: written}
-    by_modality = section(details, "cached_tokens_details")
-    told = _media(by_modality, counts) if by_modality else {}
-    return {Bucket.CACHE_WRITE: written, **cached_by_modality(cached, told, media, counts.flags)}
+    found = {Bucket.CACHE_WRITE: written} if written else {}
+    if cached:
+        told = _media(section(details, "cached_tokens_details"), counts)
+        found |= cached_by_modality(cached, told, media, counts.flags)
+    return found
 
 
 def _output_parts(usage: Mapping[str, Any], counts: Counts) -> dict[Bucket, int]:
@@ -138,14 +138,16 @@ def _output_parts(usage: Mapping[str, Any], counts: Counts) -> dict[Bucket, int]
     reasoning = counts.get(details, "reasoning_tokens", "thinking_tokens")
     if reasoning is None:
         reasoning = counts.number(usage, "reasoning_tokens")
-    media = _media(details, counts)
-    return {Bucket.REASONING: reasoning, **{OUTPUT_OF[name]: count for name, count in media.items()}}
+    found = {Bucket.REASONING: reasoning} if reasoning else {}
+    for name, count in _media(details, counts).items():
+        found[OUTPUT_OF[name]] = count
+    return found
 
 
 def _media(details: Mapping[str, Any], counts: Counts) -> dict[str, int]:
     """Tokens of each modality that is priced apart; 0 left out."""
-    found = {}
-    for name, key in _MEDIA_KEYS:
+    found: dict[str, int] = {}
+    for name, key in _MEDIA_KEYS if details else ():
         if details.get(key):
             count = counts.number(details, key)
             if count:
@@ -155,10 +157,13 @@ def _media(details: Mapping[str, Any], counts: Counts) -> dict[str, int]:
 
 def _units(usage: Mapping[str, Any], reading: Reading, counts: Counts) -> dict[Bucket, int]:
     """What is billed beside tokens: searches, and audio by the second."""
-    tools = section(usage, "server_tool_use_details", "server_tool_use")
-    searches = counts.number(tools, "web_search_requests") if tools else 0
     if reading.provider == "perplexity" and "deep-research" in reading.model:
-        searches = counts.number(usage, "num_search_queries")  # of other models the price of a request includes them
-    seconds = counts.number(usage, "prompt_audio_seconds", "seconds")
-    found = {Bucket.WEB_SEARCHES: searches, Bucket.AUDIO_SECONDS: seconds}
-    return {bucket: count for bucket, count in found.items() if count} if searches or seconds else {}
+        # Of its other models the price of a request includes the searches.
+        return {Bucket.WEB_SEARCHES: counts.number(usage, "num_search_queries")}
+    if _UNITS.isdisjoint(usage):
+        return {}
+    tools = section(usage, "server_tool_use_details", "server_tool_use")
+    return {
+        Bucket.WEB_SEARCHES: counts.number(tools, "web_search_requests"),
+        Bucket.AUDIO_SECONDS: counts.number(usage, "prompt_audio_seconds", "seconds"),
+    }

@@ -32,8 +32,8 @@ def input_side(
     """
     cache = {bucket: count for bucket, count in cache.items() if count}
     cached = sum(cache.values())
-    if total is None:
-        return Side(None, cache)
+    if total is None or (not media and cached <= total):
+        return Side(total, cache)
     if cached > total:
         if not confirmed:
             return Side(total, cache)  # flags itself
@@ -45,6 +45,8 @@ def input_side(
 
 def output_side(total: int | None, parts: Mapping[Bucket, int], flags: list[str]) -> Side:
     """Output whose total includes reasoning and its tokens of each modality. Appends flags."""
+    if not parts:
+        return Side(total)
     media = {bucket: count for bucket, count in parts.items() if count}
     reasoning = media.pop(Bucket.REASONING, 0)
     told = {Bucket.REASONING: reasoning} if reasoning else {}

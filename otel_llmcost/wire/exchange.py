@@ -14,6 +14,7 @@ from otel_llmcost.providers.wire_format import WireFormat
 from otel_llmcost.wire.decoding import Decoder, Identity, decoder_for
 from otel_llmcost.wire.framing import Framing, WholeBody, framing_of
 from otel_llmcost.wire.json_array import JsonArrayParser
+from otel_llmcost.wire.json_document import parse_objects
 from otel_llmcost.wire.reading import Reading
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -152,15 +153,6 @@ class Exchange:
         return self._format.interesting.search(data) is not None
 
 
-def parse_objects(data: bytes) -> list[dict[str, Any]]:
-    """The JSON object, or those of a JSON array; none where it is anything else."""
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return []
-    return [item for item in (document if isinstance(document, list) else [document]) if isinstance(item, dict)]
-
-
 def parse_end(data: bytes) -> list[dict[str, Any]]:
     """The last keys of a JSON object, from `usage` on, and its model; none where they do not read as such.
 
@@ -171,15 +163,6 @@ def parse_end(data: bytes) -> list[dict[str, Any]]:
         model = _MODEL.search(data, 0, NEAR_BYTES) or _MODEL.search(data, len(data) - NEAR_BYTES)
         found[0] |= {"model": model[1].decode("utf-8", "replace")} if model else {}
     return found
-
-
-def parse_object(data: bytes) -> dict[str, Any] | None:
-    """A JSON object; None where it is anything else."""
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def error_type(document: Mapping[str, Any]) -> str:

@@ -4,12 +4,12 @@ A framing takes the body in any chunking and yields the raw bytes of each docume
 a bound; what is longer is skipped and counted.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from otel_llmcost.wire.event_stream import EventStreamParser
 from otel_llmcost.wire.json_array import JsonArrayParser
+from otel_llmcost.wire.json_document import parse_json
 from otel_llmcost.wire.sse import MAX_EVENT_BYTES, SseParser
 
 
@@ -51,7 +51,7 @@ def _is_lines(body: bytes) -> bool:
     if not rest:
         return False
     try:
-        json.loads(first)
+        parse_json(first)
     except (ValueError, RecursionError):
         return False
     return True

@@ -41,44 +41,60 @@ class Reading:
 
     def attributes(self) -> dict[str, AttributeScalar]:
         """The reading as GenAI span attributes; what is not known is absent."""
-        found: dict[str, AttributeScalar] = {
-            sc.RESPONSE_ID: self.response_id,
-            sc.RESPONSE_MODEL: self.model,
-            sc.OPENAI_SERVICE_TIER: self.service_tier,
-            sc.USAGE_SPEED: self.speed,
-            sc.RESPONSE_FINISH_REASONS: [self.finish_reason] if self.finish_reason else [],
-        }
-        known = {name: value for name, value in found.items() if value}
+        found = usage_attributes(self.usage)
+        if self.response_id:
+            found[sc.RESPONSE_ID] = self.response_id
+        if self.model:
+            found[sc.RESPONSE_MODEL] = self.model
+        if self.service_tier:
+            found[sc.OPENAI_SERVICE_TIER] = self.service_tier
+        if self.speed:
+            found[sc.USAGE_SPEED] = self.speed
+        if self.finish_reason:
+            found[sc.RESPONSE_FINISH_REASONS] = [self.finish_reason]
         if self.reported_usd is not None:
-            known[sc.USAGE_COST_AMOUNT] = float(self.reported_usd)
-            known[sc.USAGE_COST_CURRENCY] = "USD"
-            known[sc.USAGE_COST_SOURCE] = "provider"
-        return known | usage_attributes(self.usage)
+            found[sc.USAGE_COST_AMOUNT] = float(self.reported_usd)
+            found[sc.USAGE_COST_CURRENCY] = "USD"
+            found[sc.USAGE_COST_SOURCE] = "provider"
+        return found
 
 
-_SINGLE: Final[Mapping[str, Bucket]] = {
-    sc.USAGE_REASONING: Bucket.REASONING,
-    sc.USAGE_AUDIO_OUTPUT: Bucket.OUTPUT_AUDIO,
-    sc.USAGE_IMAGE_OUTPUT: Bucket.OUTPUT_IMAGE,
-    sc.USAGE_AUDIO_CACHE_READ: Bucket.CACHE_READ_AUDIO,
-    sc.USAGE_IMAGE_CACHE_READ: Bucket.CACHE_READ_IMAGE,
-    sc.USAGE_CACHE_WRITE_1H: Bucket.CACHE_WRITE_1H,
-    sc.USAGE_VIDEO_CACHE_READ: Bucket.CACHE_READ_VIDEO,
-    sc.USAGE_VIDEO_INPUT: Bucket.INPUT_VIDEO,
-    sc.USAGE_VIDEO_OUTPUT: Bucket.OUTPUT_VIDEO,
-    sc.USAGE_TOOL_INPUT: Bucket.INPUT_TOOL,
-    sc.USAGE_CITATION_OUTPUT: Bucket.OUTPUT_CITATION,
-    sc.USAGE_WEB_SEARCHES: Bucket.WEB_SEARCHES,
-    sc.USAGE_STORAGE_SEARCHES: Bucket.STORAGE_SEARCHES,
-    sc.USAGE_RERANK_SEARCHES: Bucket.RERANK_SEARCHES,
-    sc.USAGE_AUDIO_SECONDS: Bucket.AUDIO_SECONDS,
-    sc.USAGE_DOCUMENT_PAGES: Bucket.DOCUMENT_PAGES,
-    sc.USAGE_ANNOTATED_PAGES: Bucket.ANNOTATED_PAGES,
+_TOLD_BY: Final[Mapping[Bucket, tuple[str, ...]]] = {
+    Bucket.INPUT: (sc.USAGE_INPUT,),
+    Bucket.INPUT_AUDIO: (sc.USAGE_INPUT, sc.USAGE_AUDIO_INPUT),
+    Bucket.INPUT_IMAGE: (sc.USAGE_INPUT, sc.USAGE_IMAGE_INPUT),
+    Bucket.INPUT_VIDEO: (sc.USAGE_INPUT, sc.USAGE_VIDEO_INPUT),
+    Bucket.INPUT_TOOL: (sc.USAGE_INPUT, sc.USAGE_TOOL_INPUT),
+    Bucket.CACHE_READ: (sc.USAGE_INPUT, sc.USAGE_CACHE_READ),
+    Bucket.CACHE_READ_AUDIO: (
+        sc.USAGE_INPUT,
+        sc.USAGE_CACHE_READ,
+        sc.USAGE_AUDIO_INPUT,
+        sc.USAGE_AUDIO_CACHE_READ,
+    ),
+    Bucket.CACHE_READ_IMAGE: (
+        sc.USAGE_INPUT,
+        sc.USAGE_CACHE_READ,
+        sc.USAGE_IMAGE_INPUT,
+        sc.USAGE_IMAGE_CACHE_READ,
+    ),
+    Bucket.CACHE_READ_VIDEO: (sc.USAGE_INPUT, sc.USAGE_CACHE_READ, sc.USAGE_VIDEO_CACHE_READ),
+    Bucket.CACHE_WRITE: (sc.USAGE_INPUT, sc.USAGE_CACHE_WRITE),
+    Bucket.CACHE_WRITE_1H: (sc.USAGE_INPUT, sc.USAGE_CACHE_WRITE, sc.USAGE_CACHE_WRITE_1H),
+    Bucket.OUTPUT: (sc.USAGE_OUTPUT,),
+    Bucket.OUTPUT_AUDIO: (sc.USAGE_OUTPUT, sc.USAGE_AUDIO_OUTPUT),
+    Bucket.OUTPUT_IMAGE: (sc.USAGE_OUTPUT, sc.USAGE_IMAGE_OUTPUT),
+    Bucket.OUTPUT_VIDEO: (sc.USAGE_OUTPUT, sc.USAGE_VIDEO_OUTPUT),
+    Bucket.OUTPUT_CITATION: (sc.USAGE_OUTPUT, sc.USAGE_CITATION_OUTPUT),
+    Bucket.REASONING: (sc.USAGE_OUTPUT, sc.USAGE_REASONING),
+    Bucket.WEB_SEARCHES: (sc.USAGE_WEB_SEARCHES,),
+    Bucket.STORAGE_SEARCHES: (sc.USAGE_STORAGE_SEARCHES,),
+    Bucket.RERANK_SEARCHES: (sc.USAGE_RERANK_SEARCHES,),
+    Bucket.AUDIO_SECONDS: (sc.USAGE_AUDIO_SECONDS,),
+    Bucket.DOCUMENT_PAGES: (sc.USAGE_DOCUMENT_PAGES,),
+    Bucket.ANNOTATED_PAGES: (sc.USAGE_ANNOTATED_PAGES,),
 }
-_SUMS: Final[Mapping[str, tuple[Bucket, ...]]] = {
-    sc.USAGE_AUDIO_INPUT: (Bucket.INPUT_AUDIO, Bucket.CACHE_READ_AUDIO),
-    sc.USAGE_IMAGE_INPUT: (Bucket.INPUT_IMAGE, Bucket.CACHE_READ_IMAGE),
-}
+"""The attributes that a bucket is counted in: the totals of the conventions include their parts."""
 
 
 def usage_attributes(usage: Usage) -> dict[str, AttributeScalar]:
@@ -88,13 +104,10 @@ def usage_attributes(usage: Usage) -> dict[str, AttributeScalar]:
         found[sc.USAGE_FLAGS] = list(usage.flags)
     if not usage.known:
         return found
-    found[sc.USAGE_INPUT] = usage.input_tokens
-    found[sc.USAGE_OUTPUT] = usage.output_tokens
+    counts = {sc.USAGE_INPUT: 0, sc.USAGE_OUTPUT: 0}
+    for bucket, count in usage.buckets.items():
+        for name in _TOLD_BY[bucket]:
+            counts[name] = counts.get(name, 0) + count
+    found.update(counts)
     found[sc.USAGE_RULE] = usage.rule
-    parts = {
-        sc.USAGE_CACHE_READ: usage.cache_read_tokens,
-        sc.USAGE_CACHE_WRITE: usage.cache_write_tokens,
-        **{name: usage.buckets.get(bucket, 0) for name, bucket in _SINGLE.items()},
-        **{name: sum(usage.buckets.get(bucket, 0) for bucket in buckets) for name, buckets in _SUMS.items()},
-    }
-    return found | {name: count for name, count in parts.items() if count}
+    return found

@@ -26,6 +26,11 @@ class SseParser:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Take a chunk of the body; yields the data of every event that it completes."""
+        if not (self._line or self._data or self._size or self._after_cr) and _is_one_event(chunk):
+            return iter((chunk[6:-2],))
+        return self._feed(chunk)
+
+    def _feed(self, chunk: bytes) -> Iterator[bytes]:
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
         if not chunk:
@@ -76,3 +81,14 @@ class SseParser:
         self._data.clear()
         self._size = 0
         return data
+
+
+def _is_one_event(chunk: bytes) -> bool:
+    """One line of data and the blank line that ends it: what most providers send most of the time."""
+    return (
+        chunk.startswith(b"data: ")
+        and chunk.endswith(b"\n\n")
+        and chunk.find(b"\n") == len(chunk) - 2
+        and b"\r" not in chunk
+        and len(chunk) <= MAX_EVENT_BYTES
+    )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otel_llmcost.call import Bucket
 from otel_llmcost.providers.formats import format_of
 from otel_llmcost.wire import exchange as exchange_module
+from otel_llmcost.wire import json_document
 from otel_llmcost.wire.exchange import Exchange
 from otel_llmcost.wire.reading import Reading
 
@@ -160,8 +161,8 @@ def test_a_large_body_of_vectors_is_read_from_its_end(monkeypatch, model_first: 
     model = {"model": "text-embedding-3-small"}
     usage = {"usage": {"prompt_tokens": 12, "total_tokens": 12}}
     parsed: list[int] = []
-    loads = json.loads
-    monkeypatch.setattr(json, "loads", lambda data, **more: (parsed.append(len(data)), loads(data, **more))[1])
+    parse = json_document.parse_json
+    monkeypatch.setattr(json_document, "parse_json", lambda data: (parsed.append(len(data)), parse(data))[1])
     body = {**model, **vectors, **usage} if model_first else {**vectors, **model, **usage}
     reading = read_json("/v1/embeddings", body)
     assert ({Bucket.INPUT: 12}, "text-embedding-3-small") == (reading.usage.buckets, reading.model)

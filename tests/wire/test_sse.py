@@ -53,6 +53,14 @@ def test_every_byte_for_itself_gives_the_same_events() -> None:
     assert EVENTS == read([bytes([byte]) for byte in STREAM])
 
 
+def test_chunks_that_are_whole_events_join_what_waits_before_them() -> None:
+    """A chunk that looks like one event may be the rest of another."""
+    assert [b"\nx"] == read([b"data:\n", b"data: x\n\n"])
+    assert [b"onedata: x"] == read([b"data: one", b"data: x\n\n"])
+    assert [b"one", b"x"] == read([b"data: one\r\r", b"data: x\n\n"])
+    assert [b"x", b"y", b""] == read([b"data: x\n\n", b"data: y\n\n", b"data: \n\n"])
+
+
 def test_an_event_without_its_blank_line_is_told_at_the_end() -> None:
     """Providers leave out the last blank line, and even the last line end."""
     assert [b"last"] == read([b"data: last"])
