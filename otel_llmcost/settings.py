@@ -12,10 +12,12 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from otel_llmcost.config_types import Currency, FxRate, Section
 from otel_llmcost.errors import ConfigError, nearest
+from otel_llmcost.yaml_file import Location, YamlFile, explain_mistake, parse_yaml
 
 ENV_PREFIX: Final = "OTEL_LLMCOST_"
 ENV_CONFIG: Final = "OTEL_LLMCOST_CONFIG"
@@ -39,6 +41,25 @@ def _check_ledger(url: str) -> str:
     return url
 
 
+def _off_is_a_word(value: Any) -> Any:
+    """YAML 1.1 reads a bare `off` as False."""
+    return "off" if value is False else value
+
+
+def _check_source(source: str) -> str:
+    if "://" in source and not source.startswith(("https://", "http://")):
+        raise ValueError("must be off, genai-prices, a URL that starts with https:// or http://, or a path")
+    if not source:
+        raise ValueError("must be off, genai-prices, a URL or a path")
+    return source
+
+
+def _check_sha256(text: str) -> str:
+    if text and not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError("must be 64 lower-case hex digits")
+    return text
+
+
 def _check_dimension(name: str) -> str:
     if not DIMENSION_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no dimension name: lower-case letters, digits and _, at most 63")
@@ -49,11 +70,7 @@ LedgerUrl = Annotated[str, AfterValidator(_check_ledger)]
 DimensionName = Annotated[str, AfterValidator(_check_dimension)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Rule(_Section):
+class Rule(Section):
     """One attribution rule; a later rule overrides an earlier one. It does `set` or `from_baggage`, or both."""
 
     when: dict[str, str] = Field(default_factory=dict)
@@ -67,7 +84,7 @@ class Rule(_Section):
     OpenTelemetry's baggage span processor leaves them."""
 
 
-class AttributionSettings(_Section):
+class AttributionSettings(Section):
     """Who pays for a call."""
 
     dimensions: list[DimensionName] = Field(default_factory=lambda: ["team", "feature", "customer"])
@@ -78,7 +95,7 @@ class AttributionSettings(_Section):
     """Value of a dimension that no rule set."""
 
 
-class ProviderSettings(_Section):
+class ProviderSettings(Section):
     """Where providers are reached."""
 
     hosts: dict[str, str] = Field(default_factory=dict)
@@ -94,7 +111,7 @@ class ProviderSettings(_Section):
     leave one alone."""
 
 
-class DeliverySettings(_Section):
+class DeliverySettings(Section):
     """How lines travel from the application to the ledger."""
 
     queue_size: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
@@ -107,14 +124,42 @@ class DeliverySettings(_Section):
     """Longest wait for the ledger when the application ends."""
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """The metrics `llmcost.*`."""
 
     dimensions: list[DimensionName] = Field(default_factory=lambda: ["team", "feature"])
     """Dimensions that are attributes of metrics. Each multiplies the series: name only those of few values."""
 
 
-class Settings(_Section):
+class RefreshSettings(Section):
+    """Newer data for the price book, between two releases of this package."""
+
+    source: Annotated[str, BeforeValidator(_off_is_a_word), AfterValidator(_check_source)] = "off"
+    """`off`; `genai-prices`, the data that project publishes; or the URL (`https://…`) or path of such a file."""
+    interval_s: Annotated[int, Field(ge=60, le=31_536_000)] = 86_400
+    """Seconds between two looks."""
+    timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
+    """Longest time a look may take."""
+    keep: str = ""
+    """File that the last good data is kept in, so that the next start begins with it; nowhere by default."""
+    sha256: Annotated[str, AfterValidator(_check_sha256)] = ""
+    """Take nothing but data with this SHA-256 (hex)."""
+    min_models_percent: Annotated[int, Field(ge=1, le=100)] = 90
+    """Take no data with fewer models than this part of those in use."""
+
+
+class PriceSettings(Section):
+    """Where prices come from, beside the book that comes with genai-prices."""
+
+    overlays: list[str] = Field(default_factory=list)
+    """Price files of your own, or patterns such as `prices/*.yaml`: negotiated prices, private models, deployments,
+    mark-ups. Relative to the configuration file; from the environment, to the working directory."""
+    fx: dict[Currency, list[FxRate]] = Field(default_factory=dict)
+    """Currency → what it is worth from a day on, in USD: `{EUR: [{from: 2026-01-01, rate: 1.09}]}`."""
+    refresh: RefreshSettings = Field(default_factory=RefreshSettings)
+
+
+class Settings(Section):
     """The whole configuration."""
 
     ledger: LedgerUrl = "off"
@@ -128,6 +173,7 @@ class Settings(_Section):
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    prices: PriceSettings = Field(default_factory=PriceSettings)
 
 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
@@ -137,13 +183,42 @@ def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Setti
         ConfigError: every mistake, one a line, each with its file and line or its variable.
     """
     file = path or (Path(environ[ENV_CONFIG]) if environ.get(ENV_CONFIG) else None)
-    document = _Document.read(file) if file else _Document.empty()
+    document = _read(file) if file else YamlFile.empty()
     overrides = _environment(environ)
     try:
         return Settings.model_validate(_merged(document.data, overrides))
     except ValidationError as error:
-        lines = [document.describe(detail, overrides) for detail in error.errors(include_url=False)]
+        lines = [_describe(detail, document, overrides) for detail in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
+
+
+def _read(path: Path) -> YamlFile:
+    document = YamlFile.read(path)
+    if document.data.get("ledger") is False:
+        document.data["ledger"] = "off"  # YAML 1.1 reads a bare `off` as False
+    prices = document.data.get("prices")
+    overlays = prices.get("overlays") if isinstance(prices, dict) else None
+    if isinstance(prices, dict) and isinstance(overlays, list):
+        prices["overlays"] = [str(path.parent / name) if isinstance(name, str) else name for name in overlays]
+    return document
+
+
+def _describe(detail: ErrorDetails, document: YamlFile, overrides: Mapping[str, Any]) -> str:
+    """One mistake as `where: key: what, and what to do`."""
+    location, text = explain_mistake(detail, Settings)
+    place = "environment: " if _is_from_environment(location, overrides) else document.place(location)
+    return f"{place}{text}"
+
+
+def _is_from_environment(location: Location, overrides: Mapping[str, Any]) -> bool:
+    node: Any = overrides
+    for depth, part in enumerate(location):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+        if not isinstance(node, dict) or depth == len(location) - 1:
+            return True
+    return False
 
 
 def environment_names() -> dict[str, tuple[str, ...]]:
@@ -183,7 +258,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _environment_value(variable: str, text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{variable}: not YAML: {error}") from None
     # YAML 1.1 reads a bare `off` as False; the ledger's `off` is a word.
@@ -196,94 +271,3 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return merged
-
-
-class _Document:
-    """A YAML file with the line of every key."""
-
-    def __init__(self, file: str, data: dict[str, Any], root: yaml.Node | None) -> None:
-        self.file = file
-        self.data = data
-        self._root = root
-
-    @classmethod
-    def empty(cls) -> "_Document":
-        return cls("", {}, None)
-
-    @classmethod
-    def read(cls, path: Path) -> "_Document":
-        try:
-            text = path.read_text(encoding="utf-8")
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-            data = yaml.safe_load(text)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not YAML: {error}") from None
-        if data is None:
-            return cls(str(path), {}, None)
-        if not isinstance(data, dict):
-            raise ConfigError(f"{path}:1: must be a mapping of keys, is a {type(data).__name__}")
-        if data.get("ledger") is False:
-            data["ledger"] = "off"  # YAML 1.1 reads a bare `off` as False
-        _reject_repeated_keys(path, root)
-        return cls(str(path), data, root)
-
-    def describe(self, detail: ErrorDetails, overrides: Mapping[str, Any]) -> str:
-        """One mistake as `where: key: what, and what to do`."""
-        location = tuple(part for part in detail["loc"] if part != "[key]")
-        dotted = ".".join(str(part) for part in location)
-        if detail["type"] == "extra_forbidden":
-            message = f"unknown key{nearest(str(location[-1]), sorted(_fields_at(location[:-1])))}"
-        else:
-            message = detail["msg"].removeprefix("Value error, ")
-        return f"{self._where(location, overrides)}{dotted}: {message}"
-
-    def _where(self, location: tuple[int | str, ...], overrides: Mapping[str, Any]) -> str:
-        node: Any = overrides
-        for depth, part in enumerate(location):
-            if not isinstance(node, dict) or part not in node:
-                break
-            node = node[part]
-            if not isinstance(node, dict) or depth == len(location) - 1:
-                return "environment: "
-        return f"{self.file}:{self._line(location)}: " if self.file else ""
-
-    def _line(self, location: tuple[int | str, ...]) -> int:
-        node, line = self._root, 1
-        for part in location:
-            if isinstance(node, yaml.MappingNode):
-                pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-                if pair is None:
-                    break
-                line, node = pair[0].start_mark.line + 1, pair[1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                node = node.value[part]
-                line = node.start_mark.line + 1
-        return line
-
-
-def _reject_repeated_keys(path: Path, node: yaml.Node | None) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise ConfigError(f"{path}:{line}: {key.value}: set twice, first on line {seen[key.value]}")
-            seen[key.value] = line
-            _reject_repeated_keys(path, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _reject_repeated_keys(path, item)
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys that are allowed at a place of the file."""
-    model: type[BaseModel] = Settings
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[str(part)].annotation
-        arguments = getattr(annotation, "__args__", ())
-        model = next(t for t in (annotation, *arguments) if isinstance(t, type) and issubclass(t, BaseModel))
-    return list(model.model_fields)

@@ -135,7 +135,7 @@ def description(key: KeyPath) -> str:
 
 def _value(settings: Settings, key: KeyPath) -> Any:
     """The value as JSON has it; passwords are masked."""
-    value: Any = settings.model_dump(mode="json")
+    value: Any = settings.model_dump(mode="json", by_alias=True)
     for name in key:
         value = value[name]
     return mask_passwords(value) if isinstance(value, str) else value
