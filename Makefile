@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check clean
+.PHONY: help demo test lint check bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,12 @@ lint: $(STAMP) ## ruff and mypy
 
 check: lint test ## what CI runs
 
+bench: ## what it costs an application per call, beside others, and what the pipeline does a second
+	@sh benchmarks/run.sh overhead.py
+	@sh benchmarks/run.sh pipeline.py
+
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .demo .mypy_cache .pytest_cache .ruff_cache
 
 # The stamp is written last, so an installation that broke off is started again.
 $(STAMP): pyproject.toml constraints.txt

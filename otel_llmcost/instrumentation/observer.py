@@ -16,6 +16,7 @@ from otel_llmcost.call import Usage
 from otel_llmcost.dialects import is_inference
 from otel_llmcost.estimate import BACKGROUND, estimated_usage
 from otel_llmcost.guard import host_unharmed
+from otel_llmcost.instrumentation.attempts import Attempts
 from otel_llmcost.instrumentation.metrics import CallTimes, ClientMetrics
 from otel_llmcost.providers.endpoints import Endpoint, Endpoints
 from otel_llmcost.providers.formats import model_of_form
@@ -194,6 +195,7 @@ class Observer:
     def __init__(self, tracer: Tracer, meter: Meter, settings: ProviderSettings) -> None:
         self._tracer = tracer
         self._metrics = ClientMetrics(meter)
+        self._attempts = Attempts()
         self._endpoints = Endpoints(settings.hosts)
         self._stream_usage = settings.stream_usage
         self._estimate = settings.estimate
@@ -218,6 +220,12 @@ class Observer:
             return None
         _mark_as_told_at_wire(parent)
         attributes = _request_attributes(request, endpoint, model)
+        attempt, sent = _attempt_told(request.headers), None
+        if not attempt:
+            sent = (request.host + request.path, request.body, parent.get_span_context().span_id)
+            attempt = self._attempts.number(*sent)
+        if attempt > 1:
+            attributes[sc.HTTP_RESEND_COUNT] = attempt - 1
         if document.get("stream") is True or endpoint.streaming:
             attributes[sc.REQUEST_STREAM] = True
         span = self._tracer.start_span(_name(endpoint, model), kind=SpanKind.CLIENT, attributes=attributes)
@@ -226,7 +234,22 @@ class Observer:
         if self._estimate and endpoint.wire_format.text is not None and document.get("stream") is True:
             estimated = partial(estimated_usage, document, model)
         exchange = Exchange(endpoint.wire_format, endpoint.provider)
-        return ObservedCall(span, exchange, asks or None, estimated, partial(self._metrics.record, attributes))
+        return ObservedCall(span, exchange, asks or None, estimated, partial(self._told, sent, attempt, attributes))
+
+    def _told(  # noqa: PLR0913, PLR0917 - what is known of a call at its end
+        self,
+        sent: tuple[str, bytes, int] | None,
+        attempt: int,
+        at_start: Mapping[str, Any],
+        at_end: Mapping[str, Any],
+        usage: Usage,
+        times: CallTimes,
+    ) -> None:
+        self._metrics.record(at_start, at_end, usage, times)
+        if sent is not None and sc.ERROR_TYPE in at_end:
+            self._attempts.failed(*sent, attempt, at_end.get(sc.HTTP_STATUS, 0))
+        elif sent is not None and attempt > 1:
+            self._attempts.succeeded(*sent)
 
     def _poll(self, request: HttpRequest, endpoint: Endpoint) -> ObservedCall:
         def start_span(reading: Reading) -> Span:
@@ -272,7 +295,10 @@ def _request_attributes(request: HttpRequest, endpoint: Endpoint, model: str) ->
     }
     if model:
         attributes[sc.REQUEST_MODEL] = model
-    retries = request.headers.get("x-stainless-retry-count", "")
-    if retries.isdecimal() and int(retries[:4]) > 0:
-        attributes[sc.HTTP_RESEND_COUNT] = int(retries[:4])
     return attributes
+
+
+def _attempt_told(headers: Mapping[str, str]) -> int:
+    """The attempt as an SDK counts it, from 1; 0 where it does not."""
+    retries = headers.get("x-stainless-retry-count", "")
+    return int(retries[:4]) + 1 if retries.isdecimal() else 0

@@ -196,6 +196,19 @@ def test_a_retry_tells_its_attempt(harness) -> None:
     assert 2 == harness.spans[0].attributes["http.request.resend_count"]
 
 
+def test_the_same_request_after_a_failure_is_the_next_attempt(harness) -> None:
+    """Where no header counts: until it goes through, and only of the same body; a refused one is not tried again."""
+    statuses = iter([503, 429, 200, 200, 400, 200])
+
+    def serve(_request):
+        return harness.http.Response(next(statuses), json=BODY)
+
+    harness.instrument()
+    for model in ("gpt-4o", "gpt-4o", "gpt-4o", "gpt-4o", "gpt-5", "gpt-5"):
+        harness.request(serve, URL, json=REQUEST | {"model": model})
+    assert [None, 1, 2, None, None, None] == [s.attributes.get("http.request.resend_count") for s in harness.spans]
+
+
 @pytest.mark.parametrize(
     "url",
     [
