@@ -5,7 +5,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from otel_llmcost.money import EXACT
 
 MAX_AMOUNT: Final = Decimal(10) ** 15
 MAX_DIGITS: Final = 30
@@ -55,13 +57,19 @@ def _as_currency(value: Any) -> str:
     return value
 
 
-_NUMBER: Final = WithJsonSchema({"type": ["number", "string"], "minimum": 0})
+def plain_amount(amount: Decimal) -> str:
+    """The one spelling of an amount in JSON: 1.10 and 1.1 are the same price."""
+    return f"{amount.normalize(EXACT):f}"
 
-Amount = Annotated[Decimal, BeforeValidator(_as_amount), Field(ge=0, le=MAX_AMOUNT), _NUMBER]
+
+_NUMBER: Final = WithJsonSchema({"type": ["number", "string"], "minimum": 0})
+_PLAIN: Final = PlainSerializer(plain_amount, return_type=str, when_used="json")
+
+Amount = Annotated[Decimal, BeforeValidator(_as_amount), Field(ge=0, le=MAX_AMOUNT), _PLAIN, _NUMBER]
 """An amount of money or a count, exact, not negative."""
-PositiveAmount = Annotated[Decimal, BeforeValidator(_as_amount), Field(gt=0, le=MAX_AMOUNT), _NUMBER]
+PositiveAmount = Annotated[Decimal, BeforeValidator(_as_amount), Field(gt=0, le=MAX_AMOUNT), _PLAIN, _NUMBER]
 """An amount that something is divided by."""
-Percent = Annotated[Decimal, BeforeValidator(_as_amount), Field(ge=0, le=100), _NUMBER]
+Percent = Annotated[Decimal, BeforeValidator(_as_amount), Field(ge=0, le=100), _PLAIN, _NUMBER]
 Day = Annotated[date, BeforeValidator(_as_day), WithJsonSchema({"type": "string", "format": "date"})]
 """A day; it begins at 00:00 UTC."""
 Currency = Annotated[

@@ -6,7 +6,7 @@ Numbers with a point are `Decimal`, never float: `0.1` in a price file is a tent
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from pydantic import BaseModel
@@ -16,8 +16,11 @@ from otel_llmcost.errors import ConfigError, nearest
 
 Location = tuple[int | str, ...]
 
-# libyaml reads a price list of thousands of models in a fraction of a second instead of in many.
-_Base: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Base
+else:
+    # libyaml reads a price list of thousands of models in a fraction of a second instead of in many.
+    _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _ExactLoader(_Base):

@@ -37,7 +37,7 @@ def _check_patterns(patterns: list[str]) -> list[str]:
             raise ValueError(f"must be names or patterns of 1 to {MAX_PATTERN} characters; * stands for any characters")
     if not patterns:
         raise ValueError("must name at least one")
-    return patterns
+    return sorted(set(patterns))
 
 
 def _check_rates(rates: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +116,8 @@ class Entry(Section):
     """First day that it does not hold on any more; without it the entry goes on."""
     currency: Currency | None = None
     """Currency of its amounts; that of the file by default."""
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    """Where two entries can hold for one call and neither is the more specific: the higher one does."""
     note: str = ""
     """For people: the contract, the source of the price."""
 
