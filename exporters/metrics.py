@@ -1,5 +1,6 @@
 """`llmcost.*` metrics: counters with attributes of low cardinality only."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,6 +37,9 @@ class CallMetrics:
         self._calls = meter.create_counter("llmcost.calls", "{call}", "Provider calls")
         self._tokens = meter.create_counter("llmcost.tokens", "{token}", "Tokens by direction")
         self._unpriced = meter.create_counter("llmcost.unpriced.tokens", "{token}", "Tokens without a price")
+        self._duplicates = meter.create_counter(
+            "llmcost.duplicates", "{record}", "Records that repeat a call which another record tells"
+        )
         self._dropped = meter.create_counter("llmcost.dropped", "{call}", "Calls that did not reach the ledger")
 
     def record(self, call: LLMCall) -> None:
@@ -43,9 +47,16 @@ class CallMetrics:
         self.record_all((call,))
 
     def record_all(self, calls: Iterable[LLMCall]) -> None:
-        """Count bill lines, those with the same attributes together: adding to a counter costs more than a line."""
+        """Count bill lines, those with the same attributes together: adding to a counter costs more than a line.
+
+        Records that repeat a call are counted apart, by the instrumentation that made them.
+        """
         totals: dict[tuple[str | None, ...], _Total] = {}
+        duplicates: Counter[str] = Counter()
         for call in calls:
+            if call.duplicate_of:
+                duplicates[call.emitter] += 1
+                continue
             cost = call.cost
             assert cost is not None
             tags = [call.tags.get(name) for name in self._dimensions]
@@ -60,6 +71,8 @@ class CallMetrics:
                 total.usd = sum_usd(total.usd or ZERO, cost.effective.total_usd)
         for key, total in totals.items():
             self._add(key, total)
+        for emitter, count in duplicates.items():
+            self._duplicates.add(count, {"emitter": emitter})
 
     def _add(self, key: tuple[str | None, ...], total: _Total) -> None:
         attributes = {name: str(value) for name, value in zip(self._names, key, strict=True) if value is not None}

@@ -208,11 +208,14 @@ class LLMCall:
 
     # identity
     call_id: bytes  # 16 bytes
+    duplicate_of: bytes = NO_ID  # the call that this record repeats; such a record is no line
+    covers: tuple[bytes, ...] = ()  # ids under which others may have told this call; they are no lines
     trace_id: bytes = NO_ID
     span_id: bytes = NO_ID
     parent_span_id: bytes = NO_ID
     source: Source
     emitter: str = ""
+    at_gateway: bool = False  # told by the gateway that made the call for its clients
     service: str = ""
     environment: str = ""
     # call

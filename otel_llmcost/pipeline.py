@@ -13,23 +13,43 @@ the OTLP receiver         spans of a message            processors/otlp.py
 the command line          rows of a file                importing
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, Final
 
+from otel_llmcost import semconv as sc
 from otel_llmcost.attribution import WHO_FIELDS, Attribution
-from otel_llmcost.call import LLMCall, Source
-from otel_llmcost.dialects import read_span
+from otel_llmcost.call import Amounts, Cost, LLMCall, Source, Status, Usage
+from otel_llmcost.dialects import is_genai, is_inference, read_span
+from otel_llmcost.dialects.read import text
 from otel_llmcost.errors import InputError
+from otel_llmcost.identity import Facts, agent_key, call_id, digest, trace_ids
+from otel_llmcost.money import ZERO
 from otel_llmcost.pricing import PriceBook, price_call
-from otel_llmcost.settings import Settings
+from otel_llmcost.settings import IdentitySettings, Settings
 from otel_llmcost.span import Attributes, Span
+
+MAX_INNER: Final = 32
+"""Records of inner spans that a span carries and that are read at most."""
+CACHE_HIT: Final = "local_cache_hit"
+"""Reason and rule of a line whose answer came from a cache in front of the provider."""
+AGENT_RULE: Final = "agent:"
+"""How the rule of a usage begins that an agent's span told for calls that nobody tells."""
 
 
 class Pipeline:
     """Turns spans and unpriced calls into bill lines. Pure: no I/O, no clock, no environment."""
 
-    def __init__(self, book: PriceBook, attribution: Attribution) -> None:
+    def __init__(self, book: PriceBook, attribution: Attribution, identity: IdentitySettings | None = None) -> None:
         self.book = book
         self.attribution = attribution
+        self.identity = identity or IdentitySettings()
+        self._trusted = frozenset(self.identity.gateway_hosts)
+        self._cache_keys = tuple(self.identity.cache_hit_attributes)
+        self._is_gateway = _matcher(self.identity.gateways)
+        self._is_closed = _matcher(self.identity.closed_frameworks)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Pipeline":
@@ -37,16 +57,19 @@ class Pipeline:
         Raises:
             ConfigError: an attribution rule names something that does not exist.
         """
-        return cls(PriceBook.bundled(), Attribution(settings.attribution))
+        return cls(PriceBook.bundled(), Attribution(settings.attribution), settings.identity)
 
     def process_span(self, span: Span, source: Source) -> LLMCall | None:
         """The bill line of a span; None where the span is no inference call.
+
+        A record with `duplicate_of` repeats a call that another span tells: it is no line, and hides the one that may
+        be stored under its own id.
 
         Raises:
             InputError: this span can never be read; the spans beside it can.
         """
         try:
-            call = read_span(span, source)
+            call = self.identified(span, source)
             return None if call is None else self._finish(call, span.attributes, span.resource)
         except Exception as error:
             # Input is hostile, and one span must not sink the batch it came in. The type only: a text may hold content.
@@ -55,6 +78,46 @@ class Pipeline:
     def process_call(self, call: LLMCall) -> LLMCall:
         """The bill line of a call that comes from elsewhere than a span, such as a row of a file."""
         return self._finish(replace(call), {}, {})
+
+    def identified(self, span: Span, source: Source) -> LLMCall | None:
+        """The call a span stands for, with its id and not priced yet."""
+        call = read_span(span, source)
+        if call is None:
+            return self._closed_framework(span, source) if self.identity.closed_frameworks else None
+        attributes = span.attributes
+        if self._is_cache_hit(attributes):
+            _fill(call, call_id=digest(b"cache", call.trace_id, call.span_id))
+            return call
+        _fill(call, call_id=call_id(call, self._trusted))
+        if self._is_gateway(call.service) or attributes.get(sc.USAGE_GATEWAY) is True:
+            _fill(call, at_gateway=True)
+            _fill(call, covers=trace_ids(call))
+        inner = attributes.get(sc.USAGE_INNER)
+        if isinstance(inner, Sequence):
+            _settle(call, inner)
+        return call
+
+    def _closed_framework(self, span: Span, source: Source) -> LLMCall | None:
+        """An agent that is configured to be counted, where no call is told below it."""
+        attributes = span.attributes
+        if not is_genai(attributes) or is_inference(attributes) or attributes.get(sc.USAGE_CALLS_BELOW) is True:
+            return None
+        operation = text(attributes, sc.OPERATION_NAME)
+        agent = text(attributes, sc.AGENT_NAME)
+        if operation == "execute_tool" or not (self._is_closed(span.scope) or self._is_closed(agent)):
+            return None
+        call = read_span(replace(span, attributes={**attributes, sc.OPERATION_NAME: "chat"}), source)
+        if call is None or not call.usage.known:
+            return None
+        usage = replace(call.usage, rule=AGENT_RULE + call.usage.rule)
+        _fill(call, call_id=agent_key(call.trace_id, call.span_id), operation=operation, usage=usage)
+        return call
+
+    def _is_cache_hit(self, attributes: Attributes) -> bool:
+        for key in self._cache_keys:  # noqa: SIM110 - on the path of every call; any() takes four times as long
+            if attributes.get(key) is True:
+                return True
+        return False
 
     def _finish(self, call: LLMCall, span: Attributes, resource: Attributes) -> LLMCall:
         """Price and attribute a record that nobody else has seen yet.
@@ -67,5 +130,44 @@ class Pipeline:
             if name in found:
                 object.__setattr__(call, name, found.pop(name))
         object.__setattr__(call, "tags", found)
-        object.__setattr__(call, "cost", price_call(call, self.book))
+        cost = price_call(call, self.book)
+        object.__setattr__(call, "cost", cost)
+        if self._is_cache_hit(span):
+            _fill(call, cost=_avoided(cost), usage=Usage(rule=CACHE_HIT), reported_usd=None)
         return call
+
+
+def _fill(call: LLMCall, **fields: Any) -> None:
+    for name, value in fields.items():
+        object.__setattr__(call, name, value)
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a name matches one of the patterns; a process sees few names, hostile ones come and go."""
+
+    @lru_cache(maxsize=1_024)
+    def matches(name: str) -> bool:
+        return bool(name) and any(fnmatchcase(name, pattern) for pattern in patterns)
+
+    return matches
+
+
+def _settle(call: LLMCall, told: Sequence[object]) -> None:
+    """See which of the records of inner spans are the same call, and which one stands for it."""
+    mine = Facts.of(call)
+    for value in told[:MAX_INNER]:
+        inner = Facts.decoded(value)
+        if inner is None or inner.call_id == call.call_id or not mine.is_same_call(inner):
+            continue
+        if not mine.yields_to(inner):
+            _fill(call, covers=(*call.covers, inner.call_id))
+        elif not call.duplicate_of:
+            _fill(call, duplicate_of=inner.call_id)
+
+
+def _avoided(cost: Cost) -> Cost:
+    """The cost of an answer from a cache: nothing, and what the call would have cost as savings."""
+    saved = cost.effective.total_usd if cost.effective is not None else ZERO
+    return replace(
+        cost, status=Status.EXACT, reason=CACHE_HIT, list=Amounts(), effective=Amounts(), cache_savings_usd=saved
+    )

@@ -94,6 +94,13 @@ USAGE_RULE: Final = "llmcost.usage.rule"
 USAGE_AT_WIRE: Final = "llmcost.usage.at_wire"
 """On an SDK's own span of a call: the wire below it tells every attempt of it, so this span makes no line."""
 
+USAGE_INNER: Final = "llmcost.usage.inner"
+"""On a span around others of its kind: what those told (`identity.Facts`), to see whether it is the same call."""
+USAGE_CALLS_BELOW: Final = "llmcost.usage.calls_below"
+"""On the span of an agent: calls are told below it, so it stands for none itself."""
+USAGE_GATEWAY: Final = "llmcost.usage.gateway"
+"""On the span of a call that a gateway makes for its clients: made while it answers a request for inference."""
+
 WIRE_SCOPE: Final = "otel_llmcost.instrumentation"
 """Instrumentation scope of the spans that our wire instrumentation makes."""
 

@@ -111,6 +111,26 @@ class ProviderSettings(Section):
     leave one alone."""
 
 
+class IdentitySettings(Section):
+    """Which spans are one call."""
+
+    gateways: list[str] = Field(default_factory=lambda: ["litellm*"])
+    """Services (names or shell patterns) that call providers for their clients: their record of a call counts, and
+    what clients in the same trace told of it is a duplicate."""
+    gateway_hosts: list[str] = Field(default_factory=list)
+    """Hosts of gateways that hand on the provider's own response ids, and no id twice (no cache): an id from there
+    names a call like the provider's."""
+    closed_frameworks: list[str] = Field(default_factory=list)
+    """Agents whose provider calls nobody tells, by instrumentation scope or agent name (names or shell patterns): their
+    own spans are counted, where no call is told below them."""
+    cache_hit_attributes: list[str] = Field(default_factory=lambda: ["litellm.cache_hit"])
+    """Span attributes that are true where a cache in front of the provider answered: such a line costs 0, and
+    `cache_savings_usd` is what it avoided."""
+    remembered_spans: Annotated[int, Field(ge=0, le=10_000_000)] = 100_000
+    """Spans that a process keeps in mind (1 to 2 KB each) to recognise duplicates and to pass ids of sessions, agents
+    and workflows down to calls that came in another message."""
+
+
 class DeliverySettings(Section):
     """How lines travel from the application to the ledger."""
 
@@ -171,6 +191,7 @@ class Settings(Section):
     """Also write `gen_ai.usage.cost`, the key that today's readers look for."""
     attribution: AttributionSettings = Field(default_factory=AttributionSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     prices: PriceSettings = Field(default_factory=PriceSettings)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from otel_llmcost.call import Amounts, Cost, LLMCall, Status
 from otel_llmcost.errors import PermanentError
+from otel_llmcost.exporters.clickhouse import pack
 from otel_llmcost.identity import version
 from otel_llmcost.money import MAX_USD, round_usd
 
@@ -25,15 +26,16 @@ _NOT_PRICED: Final = Cost(Status.UNPRICED, reason="no pricing step")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a column holds: `fits` judges a whole column, fast; `fit` makes a value one that the column can hold."""
+    """What a column holds: its type, how it is judged as a whole (`fits`, fast), and how a value is made to fit."""
 
+    type: pack.Type
     fits: Callable[[list[Any]], bool]
     fit: Callable[[Any], Any]
 
 
-def _unsigned(bits: int) -> Kind:
+def _unsigned(bits: int, type_: pack.Type) -> Kind:
     top = (1 << bits) - 1
-    return Kind(lambda column: min(column) >= 0 and max(column) <= top, lambda value: min(max(value, 0), top))
+    return Kind(type_, lambda column: min(column) >= 0 and max(column) <= top, lambda value: min(max(value, 0), top))
 
 
 def _optional(kind: Kind) -> Kind:
@@ -41,11 +43,12 @@ def _optional(kind: Kind) -> Kind:
         known = [value for value in column if value is not None]
         return not known or kind.fits(known)
 
-    return Kind(fits, lambda value: None if value is None else kind.fit(value))
+    return Kind(pack.nullable(kind.type), fits, lambda value: None if value is None else kind.fit(value))
 
 
 def _id(size: int) -> Kind:
     return Kind(
+        pack.fixed_string(size),
         lambda column: {len(value) for value in column} <= {0, size},
         lambda value: value if len(value) == size else b"",
     )
@@ -72,26 +75,33 @@ def _words(mapping: Mapping[str, Any]) -> list[str]:
     return [word for pair in mapping.items() for word in pair if isinstance(word, str)]
 
 
-ANY: Final = Kind(lambda _: True, lambda value: value)
-UINT16: Final = _unsigned(16)
-UINT32: Final = _unsigned(32)
-UINT64: Final = _unsigned(64)
-TIME: Final = _unsigned(63)
-TEXT: Final = Kind(_joins, _encodable)
+FLAG: Final = Kind(pack.UINT8, lambda _: True, lambda value: value)
+CALL_ID: Final = Kind(pack.fixed_string(16), lambda _: True, lambda value: value)  # no other id can stand in for it
+UINT16: Final = _unsigned(16, pack.UINT16)
+UINT32: Final = _unsigned(32, pack.UINT32)
+UINT64: Final = _unsigned(64, pack.UINT64)
+TIME: Final = _unsigned(63, pack.TIME)
+TEXT: Final = Kind(pack.TEXT, _joins, _encodable)
+WORD: Final = Kind(pack.WORD, lambda column: _joins(set(column)), _encodable)
 TEXTS: Final = Kind(
+    pack.array_of(pack.TEXT),
     lambda column: _joins([text for texts in column for text in texts]),
     lambda texts: [_encodable(text) for text in texts],
 )
 TEXT_MAP: Final = Kind(
+    pack.map_of(pack.WORD, pack.TEXT),
     lambda column: _joins([word for mapping in column for word in _words(mapping)]),
     lambda mapping: {_encodable(key): _encodable(value) for key, value in mapping.items()},
 )
 COUNT_MAP: Final = Kind(
+    pack.map_of(pack.WORD, pack.UINT64),
     lambda column: UINT64.fits([0, *(count for mapping in column for count in mapping.values())]),
     lambda mapping: {key: UINT64.fit(count) for key, count in mapping.items()},
 )
 # A saturated amount would be a wrong amount; NULL says that it is not known.
-MONEY: Final = _optional(Kind(lambda column: all(map(_is_storable, column)), lambda v: v if _is_storable(v) else None))
+MONEY: Final = _optional(
+    Kind(pack.MONEY, lambda column: all(map(_is_storable, column)), lambda v: v if _is_storable(v) else None)
+)
 
 
 def _cost(call: LLMCall) -> Cost:
@@ -126,41 +136,42 @@ def _other_tags(call: LLMCall) -> dict[str, str]:
 
 
 COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
-    "call_id": (ANY, lambda call: call.call_id),  # checked apart: no other id can stand in for it
+    "call_id": (CALL_ID, lambda call: call.call_id),
     "version": (UINT64, version),
+    "duplicate_of": (_id(16), lambda call: call.duplicate_of),
     "ts": (TIME, lambda call: call.start_ns),
     "trace_id": (_id(16), lambda call: call.trace_id),
     "span_id": (_id(8), lambda call: call.span_id),
     "parent_span_id": (_id(8), lambda call: call.parent_span_id),
-    "source": (TEXT, lambda call: call.source),
-    "emitter": (TEXT, lambda call: call.emitter),
-    "service": (TEXT, lambda call: call.service),
-    "environment": (TEXT, lambda call: call.environment),
-    "provider": (TEXT, lambda call: call.provider),
-    "host": (TEXT, lambda call: call.host),
-    "model": (TEXT, lambda call: call.model),
-    "requested_model": (TEXT, lambda call: call.requested_model),
-    "operation": (TEXT, lambda call: call.operation),
+    "source": (WORD, lambda call: call.source),
+    "emitter": (WORD, lambda call: call.emitter),
+    "service": (WORD, lambda call: call.service),
+    "environment": (WORD, lambda call: call.environment),
+    "provider": (WORD, lambda call: call.provider),
+    "host": (WORD, lambda call: call.host),
+    "model": (WORD, lambda call: call.model),
+    "requested_model": (WORD, lambda call: call.requested_model),
+    "operation": (WORD, lambda call: call.operation),
     "response_id": (TEXT, lambda call: call.response_id),
-    "streaming": (ANY, lambda call: int(call.streaming)),
-    "outcome": (TEXT, lambda call: call.outcome),
+    "streaming": (FLAG, lambda call: int(call.streaming)),
+    "outcome": (WORD, lambda call: call.outcome),
     "http_status": (_optional(UINT16), lambda call: call.http_status),
-    "error_type": (TEXT, lambda call: call.error_type),
-    "finish_reason": (TEXT, lambda call: call.finish_reason),
+    "error_type": (WORD, lambda call: call.error_type),
+    "finish_reason": (WORD, lambda call: call.finish_reason),
     "attempt": (UINT16, lambda call: call.attempt),
-    "service_tier": (TEXT, lambda call: call.service_tier),
+    "service_tier": (WORD, lambda call: call.service_tier),
     "price_context": (TEXT_MAP, lambda call: dict(call.price_context)),
-    "team": (TEXT, lambda call: call.tags.get("team", "")),
-    "feature": (TEXT, lambda call: call.tags.get("feature", "")),
-    "customer": (TEXT, lambda call: call.tags.get("customer", "")),
+    "team": (WORD, lambda call: call.tags.get("team", "")),
+    "feature": (WORD, lambda call: call.tags.get("feature", "")),
+    "customer": (WORD, lambda call: call.tags.get("customer", "")),
     "user": (TEXT, lambda call: call.user),
-    "agent": (TEXT, lambda call: call.agent),
-    "workflow": (TEXT, lambda call: call.workflow),
+    "agent": (WORD, lambda call: call.agent),
+    "workflow": (WORD, lambda call: call.workflow),
     "session": (TEXT, lambda call: call.session),
     "run": (TEXT, lambda call: call.run),
     "tags": (TEXT_MAP, _other_tags),
-    "usage_known": (ANY, lambda call: int(call.usage.known)),
-    "usage_rule": (TEXT, lambda call: call.usage.rule),
+    "usage_known": (FLAG, lambda call: int(call.usage.known)),
+    "usage_rule": (WORD, lambda call: call.usage.rule),
     "usage_flags": (TEXTS, lambda call: list(call.usage.flags)),
     "buckets": (COUNT_MAP, lambda call: dict(call.usage.buckets)),
     "input_tokens": (UINT64, lambda call: call.usage.input_tokens),
@@ -179,10 +190,10 @@ COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
     "other_cost_usd": (MONEY, _part("other_usd")),
     "cache_savings_usd": (MONEY, _cache_savings),
     "reported_cost_usd": (MONEY, _reported),
-    "status": (TEXT, lambda call: _cost(call).status),
-    "reason": (TEXT, lambda call: _cost(call).reason),
-    "price_id": (TEXT, lambda call: _cost(call).price_id),
-    "price_book": (TEXT, lambda call: _cost(call).price_book),
+    "status": (WORD, lambda call: _cost(call).status),
+    "reason": (WORD, lambda call: _cost(call).reason),
+    "price_id": (WORD, lambda call: _cost(call).price_id),
+    "price_book": (WORD, lambda call: _cost(call).price_book),
 }
 
 
@@ -199,6 +210,12 @@ def columns(calls: Sequence[LLMCall]) -> dict[str, list[Any]]:
         if calls and not kind.fits(filled[name]):
             _fit(filled, name, kind)
     return filled
+
+
+def native_block(filled: Mapping[str, list[Any]]) -> bytes:
+    """The columns as one block of ClickHouse's Native format."""
+    rows = len(filled["call_id"])
+    return pack.block(((name, COLUMNS[name][0].type, values) for name, values in filled.items()), rows)
 
 
 def _fit(filled: dict[str, list[Any]], name: str, kind: Kind) -> None:

@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import Final
 
 from otel_llmcost import semconv as sc
-from otel_llmcost.call import Bucket, LLMCall, Outcome, Source, Usage
+from otel_llmcost.call import NO_ID, Bucket, LLMCall, Outcome, Source, Usage
 from otel_llmcost.dialects.table import INFERENCE_OPERATIONS, NESTED, WIRE, Dialect, Keys, dialect_of
-from otel_llmcost.identity import call_id
 from otel_llmcost.providers.sellers import seller_named
 from otel_llmcost.span import Attributes, Span
 from otel_llmcost.usage import UNREADABLE, CountError, Side, exclusive_usage, parse_count
@@ -54,7 +53,7 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
     requested = text(attributes, sc.REQUEST_MODEL)
     error_type = text(attributes, sc.ERROR_TYPE)
     return LLMCall(
-        call_id=call_id(provider, response_id, host, span.trace_id, span.span_id, at_wire=dialect is WIRE),
+        call_id=NO_ID,  # the pipeline's next step
         trace_id=span.trace_id,
         span_id=span.span_id,
         parent_span_id=span.parent_span_id,

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from otel_llmcost.call import Bucket, LLMCall, Outcome, Source, Usage
-from otel_llmcost.identity import call_id, digest
+from otel_llmcost.identity import digest, imported_id
 from otel_llmcost.importing.files import Rejected, Row
 from otel_llmcost.importing.plan import TAG_PREFIX, Plan
 from otel_llmcost.importing.values import UnreadableError
@@ -123,7 +123,7 @@ def _call(fields: dict[str, Any], row: Row, plan: Plan, identity: RowIdentity) -
 def _call_id(fields: Mapping[str, Any], provider: str, row: Row, identity: RowIdentity) -> bytes:
     if "response_id" in fields:
         # The id that a capture of the same call has: an import and a capture of one call are one line.
-        return call_id(provider, fields["response_id"], host="", trace_id=b"", span_id=b"")
+        return imported_id(provider, fields["response_id"])
     if "call_id" in fields:
         return digest(b"import-id", provider.encode(), fields["call_id"].encode())
     return identity.of(row.values)

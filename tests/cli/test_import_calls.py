@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factories import make_cost
+from factories import make_call, make_cost
 from otel_llmcost.call import Bucket, LLMCall, Outcome, Source
 from otel_llmcost.errors import InputError, RetryableError
 from otel_llmcost.identity import call_id
@@ -107,10 +107,11 @@ def test_a_row_without_a_time_is_refused() -> None:
 
 def test_the_providers_response_id_is_the_id_that_a_capture_has() -> None:
     """A call that was captured and imported is one line, whatever the provider is called in the file."""
-    captured = call_id("azure.ai.openai", "chatcmpl-1", "", b"t" * 16, b"s" * 8)
+    response_id = "chatcmpl-DuLZEecdAJKA6JI76nZgu64Qgpo1z"
+    captured = make_call(provider="azure.ai.openai", host="", response_id=response_id)
 
-    assert captured == call_of({"response_id": "chatcmpl-1", "provider": "Azure"}).call_id
-    assert captured != call_of({"response_id": "chatcmpl-2", "provider": "Azure"}).call_id
+    assert call_id(captured) == call_of({"response_id": response_id, "provider": "Azure"}).call_id
+    assert call_id(captured) != call_of({"response_id": "chatcmpl-2", "provider": "Azure"}).call_id
 
 
 def test_another_id_counts_per_provider() -> None:

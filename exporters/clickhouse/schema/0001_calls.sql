@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS {database}.call_versions
 (
     call_id              FixedString(16) CODEC(NONE),
     version              UInt64 CODEC(T64, ZSTD(1)),
+    -- the call that this row repeats: whatever is stored under this row's call_id is no line (docs/identity.md)
+    duplicate_of         FixedString(16) CODEC(ZSTD(1)),
     ts                   DateTime64(9) CODEC(Delta(8), ZSTD(3)),
     trace_id             FixedString(16) CODEC(ZSTD(1)),
     span_id              FixedString(8) CODEC(ZSTD(1)),
@@ -80,6 +82,7 @@ ORDER BY call_id
 SETTINGS non_replicated_deduplication_window = 10000;
 
 -- One row per call at all times, also before parts are merged. Ids are lower-case hex, as in otel_traces; '' is none.
+-- A run that nothing names is its trace.
 CREATE OR REPLACE VIEW {database}.calls AS
 SELECT
     ts,
@@ -87,5 +90,22 @@ SELECT
     if(trace_id = toFixedString('', 16), '', lower(hex(trace_id))) AS trace_id,
     if(span_id = toFixedString('', 8), '', lower(hex(span_id))) AS span_id,
     if(parent_span_id = toFixedString('', 8), '', lower(hex(parent_span_id))) AS parent_span_id,
-    * EXCEPT (ts, call_id, trace_id, span_id, parent_span_id)
-FROM {database}.call_versions FINAL;
+    if(v.run = '', trace_id, v.run) AS run,
+    * EXCEPT (ts, call_id, trace_id, span_id, parent_span_id, run, duplicate_of)
+FROM {database}.call_versions AS v FINAL
+WHERE v.duplicate_of = toFixedString('', 16);
+
+-- Records that are no lines: which call each repeats. Those that a nearer record named unseen have no fields of their
+-- own.
+CREATE OR REPLACE VIEW {database}.duplicates AS
+SELECT
+    v.ts AS ts,
+    lower(hex(v.call_id)) AS call_id,
+    lower(hex(v.duplicate_of)) AS duplicate_of,
+    if(v.trace_id = toFixedString('', 16), '', lower(hex(v.trace_id))) AS trace_id,
+    if(v.span_id = toFixedString('', 8), '', lower(hex(v.span_id))) AS span_id,
+    v.source AS source, v.emitter AS emitter, v.service AS service, v.provider AS provider, v.model AS model,
+    v.usage_known AS usage_known, v.usage_rule AS usage_rule,
+    v.input_tokens AS input_tokens, v.output_tokens AS output_tokens, v.cost_usd AS cost_usd
+FROM {database}.call_versions AS v FINAL
+WHERE v.duplicate_of != toFixedString('', 16);

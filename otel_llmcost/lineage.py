@@ -1,0 +1,51 @@
+"""Ids that only a span further up may tell: session, agent, workflow and user of the calls below it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from otel_llmcost import semconv as sc
+from otel_llmcost.call import LLMCall
+from otel_llmcost.dialects.read import text
+from otel_llmcost.span import Attributes
+
+Who = Mapping[str, str]
+"""Field of `LLMCall` → id."""
+
+WHO_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "user": (sc.USER_ID, "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id"),
+    "session": (
+        sc.CONVERSATION_ID,
+        sc.SESSION_ID,
+        "langfuse.session.id",
+        "langsmith.trace.session_id",
+        "gcp.vertex.agent.session_id",
+        "traceloop.association.properties.session_id",
+    ),
+    "agent": (sc.AGENT_NAME, "agent.name"),
+    "workflow": (sc.WORKFLOW_NAME, "traceloop.workflow.name"),
+}
+"""Keys of each id, the ones of the conventions first; those are written where an id is passed down."""
+_ALL_KEYS: Final = frozenset(key for keys in WHO_KEYS.values() for key in keys)
+
+
+def who_of(attributes: Attributes) -> Who:
+    """The ids that a span tells."""
+    if _ALL_KEYS.isdisjoint(attributes):
+        return _NOBODY
+    return {field: found for field, keys in WHO_KEYS.items() if (found := text(attributes, *keys))}
+
+
+_NOBODY: Final[Who] = {}
+
+
+def inherit(call: LLMCall, who: Who) -> LLMCall:
+    """The call with the ids that it does not tell itself; the very same one where that is none."""
+    missing = {field: found for field, found in who.items() if not getattr(call, field)}
+    return replace(call, **missing) if missing else call
+
+
+def as_attributes(who: Who, told: Attributes) -> dict[str, str]:
+    """The ids as attributes for a span that tells none of them."""
+    own = who_of(told)
+    return {WHO_KEYS[field][0]: found for field, found in who.items() if field not in own}
