@@ -6,7 +6,7 @@ rate is the same rule as in `genai_prices.decompose`: the most specific priced u
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -28,7 +28,11 @@ from genai_prices.types import (
 )
 
 from otel_llmcost.call import BUCKETS, Bucket
+from otel_llmcost.pricing.overlay import PriceOverlay
+from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
 from otel_llmcost.providers.sellers import seller_named
+
+__all__ = ["MAX_CACHED", "NoPrice", "PriceBook", "Rate", "Rates"]
 
 MAX_CACHED: Final = 20_000
 """Resolutions kept; model names come from outside and must not grow memory without end."""
@@ -38,60 +42,45 @@ STANDARD_TIERS: Final = frozenset({"", "default", "standard", "auto", "on_demand
 Constraint = StartDateConstraint | TimeOfDateConstraint
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """USD per unit: `base`, or the last of `tiers` whose start the call's total input exceeds."""
-
-    base: Decimal
-    tiers: tuple[tuple[int, Decimal], ...] = ()
-
-    def at(self, input_tokens: int) -> Decimal:
-        """The rate for a call with that much input; crossing a tier sets the rate of all its tokens."""
-        found = self.base
-        for start, usd in self.tiers:
-            if input_tokens > start:
-                found = usd
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What one model costs at one time in one context. `reason` says where the row is not the plain one."""
-
-    price_id: str
-    by_bucket: Mapping[Bucket, Rate]
-    request: Rate | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NoPrice:
-    """Why there is no price."""
-
-    reason: str
-
-
 class PriceBook:
     """Rates by seller, model, time and context.
 
-    `version` names the data exactly: the release of genai-prices and a hash of its content.
+    `version` names the data exactly: the release of genai-prices and a hash of its content, and the version of the
+    overlay where there is one.
     """
 
-    def __init__(self, snapshot: DataSnapshot, version: str) -> None:
-        self.version = version
+    def __init__(self, snapshot: DataSnapshot, version: str, overlay: PriceOverlay | None = None) -> None:
+        self.version = f"{version}+{overlay.version}" if overlay else version
+        self.overlay = overlay
         self._snapshot = snapshot
         self._models: dict[tuple[str, str], _DatedModel | NoPrice] = {}
 
     @classmethod
-    def bundled(cls) -> "PriceBook":
+    def bundled(cls, overlay: PriceOverlay | None = None) -> "PriceBook":
         """The book that the installed genai-prices carries."""
-        return cls(get_snapshot(), _bundled_version())
+        return cls(get_snapshot(), _bundled_version(), overlay)
 
-    def rates(self, provider: str, model: str, at_ns: int, context: Mapping[str, str]) -> Rates | NoPrice:
+    def rates(
+        self, provider: str, model: str, at_ns: int, context: Mapping[str, str], host: str = ""
+    ) -> Rates | NoPrice:
         """Rates of a seller's model at a time.
 
-        `provider` is the seller's name, `context` what selects a variant (`service_tier`, `processing`, `speed`).
+        `provider` is the seller's name, `context` what selects a variant (`service_tier`, `processing`, `speed`),
+        `host` where the call went, which tells deployments of one name apart.
         """
+        if self.overlay is None:
+            return self._listed(provider, model, at_ns, context)
+        redirected = self.overlay.redirect(provider, model, host, at_ns)
+        reason = ""
+        if redirected is not None:
+            provider, model, reason = redirected
+        own = self.overlay.own_rates(provider, model, at_ns, context)
+        rates = self._listed(provider, model, at_ns, context) if own is None else own
+        if not reason or isinstance(rates, NoPrice):
+            return rates
+        return replace(rates, reason=f"{reason}; {rates.reason}" if rates.reason else reason)
+
+    def _listed(self, provider: str, model: str, at_ns: int, context: Mapping[str, str]) -> Rates | NoPrice:
         key = (provider, model)
         found = self._models.get(key)
         if found is None:

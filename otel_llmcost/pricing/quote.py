@@ -6,7 +6,9 @@ from typing import Final
 
 from otel_llmcost.call import BUCKETS, ESTIMATE_RULE, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
 from otel_llmcost.money import EXACT, MAX_USD, ZERO, round_usd
-from otel_llmcost.pricing.book import NoPrice, PriceBook, Rate, Rates
+from otel_llmcost.pricing.book import PriceBook
+from otel_llmcost.pricing.overlay import Charges
+from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
 from otel_llmcost.usage import UNREADABLE
 
 NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
@@ -52,16 +54,29 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
         return _unpriced("amount_out_of_range", call, book, rates.price_id)
     amounts = _amounts(charges, request_usd)
     status, reason = _status(call, rates)
+    own = book.overlay.effective(call, rates, charges, request_usd) if book.overlay else None
+    effective = amounts
+    if own is not None:
+        if sum(own.by_bucket.values(), own.request_usd) >= MAX_USD:
+            return _unpriced("amount_out_of_range", call, book, rates.price_id)
+        effective = _amounts(own.by_bucket, own.request_usd)
+        status, reason = _with_own_price(status, reason, own)
     return Cost(
         status=status,
         reason=reason,
         list=amounts,
-        effective=amounts,
+        effective=effective,
         cache_savings_usd=_cache_savings(charges, counts, rates, input_tokens),
         reported_usd=call.reported_usd,
         price_id=rates.price_id,
         price_book=book.version,
     )
+
+
+def _with_own_price(status: Status, reason: str, own: Charges) -> tuple[Status, str]:
+    if own.estimated and status is Status.EXACT:
+        status = Status.ESTIMATED
+    return status, f"{reason}; {own.reason}" if reason and own.reason else reason or own.reason
 
 
 def _billed(counts: Mapping[Bucket, int], rates: Rates) -> Mapping[Bucket, int]:
@@ -76,10 +91,10 @@ def _billed(counts: Mapping[Bucket, int], rates: Rates) -> Mapping[Bucket, int]:
 
 def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates | NoPrice:
     """Rates of the responding model; of the requested one, said so, where the book does not know the former."""
-    rates = book.rates(call.provider, call.model, call.start_ns, context)
+    rates = book.rates(call.provider, call.model, call.start_ns, context, call.host)
     if isinstance(rates, Rates) or not call.requested_model or call.requested_model == call.model:
         return rates
-    requested = book.rates(call.provider, call.requested_model, call.start_ns, context)
+    requested = book.rates(call.provider, call.requested_model, call.start_ns, context, call.host)
     if isinstance(requested, NoPrice):
         return rates
     return Rates(requested.price_id, requested.by_bucket, requested.request, f"price_of_requested_model:{call.model}")
