@@ -138,7 +138,7 @@ class Usage:
     flags: tuple[str, ...] = ()
 
     def _sum(self, members: frozenset[Bucket]) -> int:
-        return sum(count for bucket, count in self.buckets.items() if bucket in members)
+        return sum([count for bucket, count in self.buckets.items() if bucket in members])
 
     @property
     def input_tokens(self) -> int:
@@ -165,6 +165,10 @@ class Usage:
 
 ESTIMATE_RULE: Final = "estimate:"
 """How the rule of a usage begins that we counted ourselves."""
+CACHE_HIT_RULE: Final = "local_cache_hit:"
+"""How the rule of a usage begins that a cache in front of the provider answered with: nothing was bought."""
+AGENT_RULE: Final = "agent:"
+"""How the rule of a usage begins that an agent's span told for calls that nobody tells."""
 
 UNKNOWN_USAGE: Final = Usage(known=False, rule="none")
 

@@ -27,9 +27,11 @@ def round_usd(amount: Decimal) -> Decimal:
 
 def sum_usd(*amounts: Decimal) -> Decimal:
     """The exact sum."""
+    add = EXACT.add
     total = ZERO
     for amount in amounts:
-        total = EXACT.add(total, amount)
+        if amount:
+            total = add(total, amount)
     return total
 
 

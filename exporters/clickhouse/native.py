@@ -1,4 +1,4 @@
-"""ClickHouse's Native format, as far as one hand-made answer needs it.
+"""ClickHouse's Native format: its strings and lengths, and a block of one row for one hand-made answer.
 
 The engine writes Native of revision 0 only, and clickhouse-go decodes every answer with the revision that the
 server's first answer tells. That first answer must therefore be in the revision the client asked for and say 0.
@@ -20,21 +20,23 @@ Column = tuple[str, str, str | int]
 def one_row(columns: Sequence[Column], revision: int) -> bytes:
     """A block of one row, for a client of that revision (above 0)."""
     block = bytearray(_BLOCK_INFO)
-    block += _varint(len(columns)) + _varint(1)
+    block += varint(len(columns)) + varint(1)
     for name, type_name, value in columns:
-        block += _string(name) + _string(type_name)
+        block += string(name) + string(type_name)
         if revision >= CUSTOM_SERIALIZATION_REVISION:
             block += b"\x00"
-        block += _string(value) if isinstance(value, str) else struct.pack("<I", value)
+        block += string(value) if isinstance(value, str) else struct.pack("<I", value)
     return bytes(block)
 
 
-def _string(text: str) -> bytes:
+def string(text: str) -> bytes:
+    """A text behind its length."""
     raw = text.encode("utf-8")
-    return _varint(len(raw)) + raw
+    return varint(len(raw)) + raw
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """An unsigned number in groups of 7 bits, the lowest first (LEB128)."""
     encoded = bytearray()
     while number >= 0x80:
         encoded.append(number & 0x7F | 0x80)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from hashlib import blake2b
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from weakref import WeakMethod
 
 from otel_llmcost.call import LLMCall
@@ -12,10 +12,7 @@ from otel_llmcost.errors import DeliveryError, RetryableError
 from otel_llmcost.exporters.clickhouse import ddl
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl, require_packages
 from otel_llmcost.exporters.clickhouse.failures import translated
-from otel_llmcost.exporters.clickhouse.rows import COLUMNS, columns
-
-if TYPE_CHECKING:
-    from clickhouse_connect.datatypes.base import ClickHouseType
+from otel_llmcost.exporters.clickhouse.rows import columns, native_block
 
 TABLE: Final = "call_versions"
 
@@ -74,11 +71,10 @@ class ClickHouseSink:
 
 
 class _Table:
-    """The open table and its column types, read once per connection."""
+    """The open table."""
 
-    def __init__(self, ledger: Ledger, types: Sequence["ClickHouseType"]) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.types = types
 
     @classmethod
     def open(cls, url: LedgerUrl) -> "_Table":
@@ -86,15 +82,14 @@ class _Table:
         try:
             with translated(url.address):
                 create_missing(ledger)
-                context = ledger.client.create_insert_context(TABLE, list(COLUMNS), database=url.database)
-            return cls(ledger, context.column_types)
+            return cls(ledger)
         except BaseException:
             ledger.close()
             raise
 
     def insert(self, filled: dict[str, list[Any]]) -> None:
         with translated(self.ledger.url.address):
-            block = self._native_block(filled)
+            block = native_block(filled)
             client = self.ledger.client
             client.raw_insert(
                 f"`{self.ledger.url.database}`.{TABLE}",
@@ -119,24 +114,6 @@ class _Table:
         a batch that comes twice."""
         known = self.ledger.client.server_settings
         return {name: value for name, value in settings.items() if name not in known or not known[name].readonly}
-
-    def _native_block(self, filled: dict[str, list[Any]]) -> bytes:
-        """The batch in ClickHouse's Native format: what is sent, and what the token is derived from."""
-        from clickhouse_connect.driver.transform import NativeTransform
-
-        context = self.ledger.client.create_insert_context(
-            TABLE,
-            list(filled),
-            database=self.ledger.url.database,
-            column_types=self.types,
-            column_oriented=True,
-            data=list(filled.values()),
-        )
-        block = b"".join(NativeTransform.build_insert(context))
-        if context.insert_exception is not None:
-            raise context.insert_exception
-        _statement, _, payload = block.partition(b"\n")
-        return payload
 
     def _compressed(self, block: bytes) -> bytes:
         from clickhouse_connect.driver.compression import get_compressor

@@ -1,14 +1,17 @@
 """The table of columns against the engine's own description of the schema, and what does not fit."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from factories import make_call, make_cost
 from otel_llmcost.call import Bucket, Usage
 from otel_llmcost.exporters import open_sink
-from otel_llmcost.exporters.clickhouse import ddl
+from otel_llmcost.exporters.clickhouse import ddl, pack
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.rows import COLUMNS, columns
 
@@ -183,3 +186,63 @@ def test_what_the_provider_reported_is_rounded_once() -> None:
     ]
 
     assert [Decimal("0e-12"), Decimal("2e-12"), Decimal("2e-12")] == columns(calls)["reported_cost_usd"]
+
+
+def test_columns_are_packed_as_the_types_they_are_declared_with(ledger: Ledger) -> None:
+    """
+    The type that the writer packs a column as is the engine's own, word for word.
+    """
+    declared = {name: type_ for name, (type_, default) in described(ledger, "call_versions").items() if not default}
+
+    assert declared == {name: kind.type.name for name, (kind, _) in COLUMNS.items()}
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+AMOUNTS = st.none() | st.integers(-(10**18) + 1, 10**18 - 1).map(lambda units: Decimal(units).scaleb(-12))
+VALUES = {
+    pack.WORD: TEXTS,
+    pack.TEXT: TEXTS | st.just("long " * 4_000),
+    pack.UINT8: st.integers(0, 1),
+    pack.UINT16: st.integers(0, 2**16 - 1),
+    pack.UINT32: st.integers(0, 2**32 - 1),
+    pack.UINT64: st.integers(0, 2**64 - 1),
+    pack.nullable(pack.MONEY): AMOUNTS,
+    pack.map_of(pack.WORD, pack.UINT64): st.dictionaries(TEXTS, st.integers(0, 2**64 - 1), max_size=5),
+    pack.array_of(pack.TEXT): st.lists(TEXTS, max_size=4),
+}
+
+
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_engine_reads_what_was_packed(ledger: Ledger, data: st.DataObject) -> None:
+    """
+    Any values of a type come back as they were, empty ones and hundreds of rows included.
+    """
+    kind = data.draw(st.sampled_from(list(VALUES)))
+    values = data.draw(st.lists(VALUES[kind], min_size=1, max_size=12)) * data.draw(st.sampled_from([1, 1, 40]))
+    block = pack.block([("n", pack.UINT32, list(range(len(values)))), ("value", kind, values)], len(values))
+
+    with packed(ledger, kind.name, block) as table:
+        assert values == [value for (value,) in ledger.query(f"SELECT value FROM {table} ORDER BY n").rows]
+
+
+@pytest.mark.parametrize("words", [256, 257, 65_536, 65_537])
+def test_dictionaries_of_any_width_are_read(ledger: Ledger, words: int) -> None:
+    """
+    Places in a dictionary take one, two or four bytes; the engine reads each.
+    """
+    values = [f"w{number}" for number in range(words)] + ["w0"]
+    block = pack.block([("n", pack.UINT32, list(range(len(values)))), ("value", pack.WORD, values)], len(values))
+
+    with packed(ledger, pack.WORD.name, block) as table:
+        assert values == [value for (value,) in ledger.query(f"SELECT value FROM {table} ORDER BY n").rows]
+
+
+@contextmanager
+def packed(ledger: Ledger, type_name: str, block: bytes) -> Iterator[str]:
+    """A table that took the block."""
+    with Ledger.connect(ledger.url, read_only=False) as writable:
+        writable.execute(f"CREATE OR REPLACE TABLE {{database}}.packed (n UInt32, value {type_name}) ENGINE = Memory")
+        writable.client.raw_insert("llmcost.packed", ["n", "value"], block, fmt="Native")
+        yield "packed"
+        writable.execute("DROP TABLE {database}.packed")
