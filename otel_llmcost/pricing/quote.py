@@ -1,13 +1,13 @@
 """The cost of one call: its buckets times the rates of the book, or the reason why there is none."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Final
 
 from otel_llmcost.call import BUCKETS, ESTIMATE_RULE, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
 from otel_llmcost.money import EXACT, MAX_USD, ZERO, round_usd
 from otel_llmcost.pricing.book import PriceBook
-from otel_llmcost.pricing.overlay import Charges
 from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
 from otel_llmcost.usage import UNREADABLE
 
@@ -35,11 +35,13 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
 
 
 def _price(call: LLMCall, book: PriceBook) -> Cost:
-    if not call.usage.known:
-        return _without_usage(call, book)
     context = call.price_context
     if call.service_tier and "service_tier" not in context:
         context = {**context, "service_tier": call.service_tier}
+    if not call.usage.known:
+        silent = _without_usage(call, book)
+        if silent.status is not Status.UNPRICED or not _is_flat(call, book, context):
+            return silent
     rates = _rates(call, book, context)
     if isinstance(rates, NoPrice):
         return _unpriced(rates.reason, call, book)
@@ -49,7 +51,7 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
         return _unpriced(f"unit_without_price:{','.join(sorted(missing))}", call, book, rates.price_id)
     input_tokens = call.usage.input_tokens
     charges = {bucket: _charge(rates.by_bucket[bucket], count, input_tokens) for bucket, count in counts.items()}
-    request_usd = _charge(rates.request, 1, input_tokens) if rates.request else ZERO
+    request_usd = round_usd(rates.per_call(call, input_tokens))
     if sum(charges.values(), request_usd) >= MAX_USD:
         return _unpriced("amount_out_of_range", call, book, rates.price_id)
     amounts = _amounts(charges, request_usd)
@@ -60,7 +62,9 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
         if sum(own.by_bucket.values(), own.request_usd) >= MAX_USD:
             return _unpriced("amount_out_of_range", call, book, rates.price_id)
         effective = _amounts(own.by_bucket, own.request_usd)
-        status, reason = _with_own_price(status, reason, own)
+        reason = f"{reason}; {own.reason}" if reason and own.reason else reason or own.reason
+    if status is Status.EXACT and (rates.estimated or (own is not None and own.estimated)):
+        status = Status.ESTIMATED
     return Cost(
         status=status,
         reason=reason,
@@ -73,10 +77,10 @@ def _price(call: LLMCall, book: PriceBook) -> Cost:
     )
 
 
-def _with_own_price(status: Status, reason: str, own: Charges) -> tuple[Status, str]:
-    if own.estimated and status is Status.EXACT:
-        status = Status.ESTIMATED
-    return status, f"{reason}; {own.reason}" if reason and own.reason else reason or own.reason
+def _is_flat(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> bool:
+    """Whether a call of unknown usage has a price all the same: only models of one's own are sold so."""
+    rates = _rates(call, book, context) if book.overlay else NoPrice("")
+    return isinstance(rates, Rates) and rates.without_usage
 
 
 def _billed(counts: Mapping[Bucket, int], rates: Rates) -> Mapping[Bucket, int]:
@@ -90,14 +94,19 @@ def _billed(counts: Mapping[Bucket, int], rates: Rates) -> Mapping[Bucket, int]:
 
 
 def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates | NoPrice:
-    """Rates of the responding model; of the requested one, said so, where the book does not know the former."""
+    """Rates of the responding model; of the requested one, said so, where the book does not know the former.
+
+    A deployment of one's own is known by the requested name, and stands over what it says that it is.
+    """
+    if book.overlay and book.overlay.redirect(call.provider, call.requested_model, call.host, call.start_ns):
+        return book.rates(call.provider, call.requested_model, call.start_ns, context, call.host)
     rates = book.rates(call.provider, call.model, call.start_ns, context, call.host)
     if isinstance(rates, Rates) or not call.requested_model or call.requested_model == call.model:
         return rates
     requested = book.rates(call.provider, call.requested_model, call.start_ns, context, call.host)
     if isinstance(requested, NoPrice):
         return rates
-    return Rates(requested.price_id, requested.by_bucket, requested.request, f"price_of_requested_model:{call.model}")
+    return replace(requested, reason=f"price_of_requested_model:{call.model}")
 
 
 def _amounts(charges: Mapping[Bucket, Decimal], request_usd: Decimal) -> Amounts:

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from otel_llmcost.call import Bucket
+from otel_llmcost.call import Bucket, LLMCall
+from otel_llmcost.money import ZERO
+
+SECOND_NS = Decimal(1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,29 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What one model costs at one time in one context. `reason` says where the row is not the plain one."""
+    """What one model costs at one time in one context.
+
+    `request` is USD per call, `second` USD per second that it lasts; `reason` says where the row is not the plain one;
+    `estimated` is set where it rests on what a month is expected to come to.
+    """
 
     price_id: str
     by_bucket: Mapping[Bucket, Rate]
     request: Rate | None = None
     reason: str = ""
+    second: Decimal | None = None
+    estimated: bool = False
+
+    @property
+    def without_usage(self) -> bool:
+        """Whether the call costs the same whatever it used: a model sold by the call or by the second."""
+        flat = self.request is not None or self.second is not None
+        return flat and not any(rate.base or rate.tiers for rate in self.by_bucket.values())
+
+    def per_call(self, call: LLMCall, input_tokens: int) -> Decimal:
+        """USD for the call as such, beside its buckets; not rounded."""
+        usd = self.request.at(input_tokens) if self.request else ZERO
+        return usd + self.second * call.duration_ns / SECOND_NS if self.second else usd
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from decimal import Decimal
 from typing import Final
 
 from otel_llmcost.call import BUCKETS, Bucket, LLMCall
-from otel_llmcost.money import ZERO, round_usd
-from otel_llmcost.pricing.book import Rate, Rates
+from otel_llmcost.money import round_usd
 from otel_llmcost.pricing.overlays.matching import EVERYTHING, REQUEST
+from otel_llmcost.pricing.rates import SECOND_NS, Rate, Rates
 
 ONE: Final = Decimal(1)
 NOTHING: Final = Decimal(0)
-SECOND_NS: Final = Decimal(1_000_000_000)
 TOKEN_BUCKETS: Final = frozenset(bucket for bucket, kind in BUCKETS.items() if kind.direction)
 _EVEN: Final[Mapping[str, Decimal]] = dict.fromkeys(EVERYTHING, ONE)
 
@@ -75,19 +74,12 @@ class Effect:
             found[bucket] = round_usd(rate.at(input_tokens) * used[bucket] * self.factors[bucket])
         return found
 
-    def request_charge(self, call: LLMCall, request_usd: Decimal) -> Decimal:
-        """USD for the call as such, out of its list price for that."""
-        usd = request_usd * self.factors[REQUEST] + self.request_usd
+    def request_charge(self, call: LLMCall, listed: Rates) -> Decimal:
+        """USD for the call as such."""
+        usd = listed.per_call(call, call.usage.input_tokens) * self.factors[REQUEST] + self.request_usd
         if self.second_usd:
             usd += self.second_usd * call.duration_ns / SECOND_NS
         return round_usd(usd)
 
 
 UNCHANGED: Final = Effect()
-
-
-def total_usd(
-    effect: Effect, call: LLMCall, listed: Rates, list_by_bucket: Mapping[Bucket, Decimal], request_usd: Decimal
-) -> Decimal:
-    """What the call costs by an effect."""
-    return sum(effect.charges(call, listed, list_by_bucket).values(), effect.request_charge(call, request_usd)) or ZERO

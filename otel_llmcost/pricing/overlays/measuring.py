@@ -6,13 +6,12 @@ from decimal import Decimal, localcontext
 
 from otel_llmcost.call import BUCKETS, Bucket, LLMCall
 from otel_llmcost.money import EXACT, ZERO
-from otel_llmcost.pricing.book import Rates
-from otel_llmcost.pricing.overlays.effect import SECOND_NS
 from otel_llmcost.pricing.overlays.matching import REQUEST
 from otel_llmcost.pricing.overlays.overlays import Charges, Overlays
 from otel_llmcost.pricing.overlays.periods import month_at
 from otel_llmcost.pricing.overlays.planning import Stage
 from otel_llmcost.pricing.overlays.totals import PeriodTotals, Total
+from otel_llmcost.pricing.rates import SECOND_NS, Rates
 
 
 class Measuring:
@@ -64,7 +63,7 @@ def _before(
         listed = (usd for bucket, usd in list_by_bucket.items() if bucket in stage.charges)
         return sum(listed, request_usd if REQUEST in stage.charges else ZERO)
     charges = stage.before.charges(call, rates, list_by_bucket)
-    return sum(charges.values(), stage.before.request_charge(call, request_usd))
+    return sum(charges.values(), stage.before.request_charge(call, rates))
 
 
 def true_up(overlays: Overlays, price_period: Callable[[Measuring], None]) -> Overlays:

@@ -22,10 +22,9 @@ from typing import Any, Final, TypeVar
 from otel_llmcost.attribution import CALL_FIELDS, WHO_FIELDS
 from otel_llmcost.call import Bucket, LLMCall
 from otel_llmcost.money import EXACT
-from otel_llmcost.pricing.book import MAX_CACHED, Rate, Rates
 from otel_llmcost.pricing.overlays import steps
 from otel_llmcost.pricing.overlays.document import Deployment, PriceFile, PrivateModel
-from otel_llmcost.pricing.overlays.effect import TOKEN_BUCKETS
+from otel_llmcost.pricing.overlays.effect import NOTHING, TOKEN_BUCKETS
 from otel_llmcost.pricing.overlays.fx import USD, Fx
 from otel_llmcost.pricing.overlays.matching import Ranked, Rule
 from otel_llmcost.pricing.overlays.periods import MONTH_STARTS, day_ns, month_at
@@ -33,11 +32,14 @@ from otel_llmcost.pricing.overlays.planning import Plan, plan_of
 from otel_llmcost.pricing.overlays.rules import CONDITIONAL, depends_on_month, rules_of
 from otel_llmcost.pricing.overlays.totals import PeriodTotals
 from otel_llmcost.pricing.overlays.units import covering
+from otel_llmcost.pricing.rates import Rate, Rates
 
 BUILT_IN_CONDITIONS: Final = frozenset((*CALL_FIELDS, *WHO_FIELDS, "service_tier"))
 """Conditions beside the configured dimensions."""
 
 _NO_TOTALS: Final = PeriodTotals({})
+MAX_CACHED: Final = 20_000
+"""Answers kept of each kind; names come from outside and must not grow memory without end."""
 _UNSEEN: Final = object()
 
 K = TypeVar("K")
@@ -134,19 +136,15 @@ class Overlays:
         return found  # type: ignore[return-value]
 
     def effective(
-        self, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], request_usd: Decimal
+        self, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], _request_usd: Decimal
     ) -> Charges | None:
         """What the call costs instead of its list price; None where that is the list price."""
         plan = self.plan(call, rates.price_id)
         if plan is None:
             return None
         with localcontext(EXACT):
-            return Charges(
-                plan.effect.charges(call, rates, list_by_bucket),
-                plan.effect.request_charge(call, request_usd),
-                plan.reason,
-                plan.estimated,
-            )
+            by_bucket = plan.effect.charges(call, rates, list_by_bucket)
+            return Charges(by_bucket, plan.effect.request_charge(call, rates), plan.reason, plan.estimated)
 
     def rests_on_month(self, entry_id: str) -> bool:
         """Whether a private model is one whose price a month's use decides."""
@@ -214,9 +212,12 @@ class Overlays:
         if entry.gpu:
             price, measured = steps.gpu_price(rule, terms)
             reason = f"overlay:{entry.id}" if measured else f"overlay:{entry.id}({steps.AMORTISED})"
-            return Rates(price_id, {bucket: Rate(price) for bucket in TOKEN_BUCKETS}, reason=reason)
+            by_bucket = {bucket: Rate(price) for bucket in TOKEN_BUCKETS}
+            return Rates(price_id, by_bucket, reason=reason, estimated=not measured)
         request = Rate(terms.usd(entry.per_request, entry)) if entry.per_request is not None else None
-        return Rates(price_id, _own_rates_of(entry, context, terms), request, f"overlay:{entry.id}")
+        second = terms.usd(entry.per_second, entry) if entry.per_second is not None else None
+        by_bucket = _own_rates_of(entry, context, terms)
+        return Rates(price_id, by_bucket, request, f"overlay:{entry.id}", second)
 
     def _find_scope(self, price_id: str) -> _Scope | None:
         provider, _, row = price_id.partition("/")
@@ -235,8 +236,10 @@ class Overlays:
         return plan_of(held, terms)
 
 
-def _own_rates_of(entry: PrivateModel, context: Mapping[str, str], terms: steps.Terms) -> Mapping[Bucket, Rate]:
+def _own_rates_of(entry: PrivateModel, context: Mapping[str, str], terms: steps.Terms) -> dict[Bucket, Rate]:
     """Every bucket that the entry prices, by its own rate or the nearest wider one."""
+    if not entry.rates:  # sold by the call or by the second alone
+        return dict.fromkeys(Bucket, Rate(NOTHING))
     variant = next((v for v in entry.variants if all(context.get(k) == value for k, value in v.when.items())), None)
     named = {**entry.rates, **(variant.rates if variant else {})}
     found = {}

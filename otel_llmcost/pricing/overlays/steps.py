@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from otel_llmcost.call import BUCKETS, Bucket, LLMCall
-from otel_llmcost.pricing.book import Rate
+from otel_llmcost.call import Bucket
 from otel_llmcost.pricing.overlays.document import (
     Commitment,
     Credit,
@@ -21,12 +20,13 @@ from otel_llmcost.pricing.overlays.document import (
     Markup,
     PrivateModel,
 )
-from otel_llmcost.pricing.overlays.effect import NOTHING, ONE, SECOND_NS, TOKEN_BUCKETS, Effect
+from otel_llmcost.pricing.overlays.effect import NOTHING, ONE, TOKEN_BUCKETS, Effect
 from otel_llmcost.pricing.overlays.fx import USD, Fx
 from otel_llmcost.pricing.overlays.matching import Rule
 from otel_llmcost.pricing.overlays.periods import Month, day_of, months_between
 from otel_llmcost.pricing.overlays.totals import PeriodTotals, Total
 from otel_llmcost.pricing.overlays.units import STANDS_FOR, per_unit
+from otel_llmcost.pricing.rates import Rate
 
 HUNDRED: Final = Decimal(100)
 
@@ -236,9 +236,3 @@ def gpu_price(rule: Rule[PrivateModel], terms: Terms) -> tuple[Decimal, bool]:
     days = terms.month.days() if total is None else terms.month.days(rule.from_ns, rule.until_ns)
     paid = terms.usd_of_month(gpu.count * gpu.per_hour * gpu.hours_per_day * days, rule)
     return paid / (_used(total, "tokens") or gpu.expected_tokens_per_month), total is not None
-
-
-def measure(call: LLMCall) -> tuple[int, Decimal]:
-    """Tokens and seconds of a call."""
-    tokens = sum(count for bucket, count in call.usage.buckets.items() if BUCKETS[bucket].direction)
-    return tokens, Decimal(call.duration_ns) / SECOND_NS
