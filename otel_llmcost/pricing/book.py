@@ -46,13 +46,21 @@ class PriceBook:
     """Rates by seller, model, time and context.
 
     `version` names the data exactly: the release of genai-prices and a hash of its content, and the version of the
-    overlay where there is one.
+    overlay where there is one. `as_of_s` is when its data was last known to be right (s since 1970); None where only
+    the data itself tells.
     """
 
-    def __init__(self, snapshot: DataSnapshot, version: str, overlay: PriceOverlay | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: DataSnapshot,
+        version: str,
+        overlay: PriceOverlay | None = None,
+        as_of_s: float | None = None,
+    ) -> None:
         self.version = f"{version}+{overlay.version}" if overlay else version
         self.overlay = overlay
-        self._snapshot = snapshot
+        self.as_of_s = as_of_s
+        self.snapshot = snapshot
         self._models: dict[tuple[str, str], _DatedModel | NoPrice] = {}
 
     @classmethod
@@ -96,13 +104,13 @@ class PriceBook:
             return NoPrice("unknown_model")
         seller = seller_named(provider)
         price_id = seller.price_id if seller else provider
-        sold_by = next((p for p in self._snapshot.providers if p.id == price_id), None)
+        sold_by = next((p for p in self.snapshot.providers if p.id == price_id), None)
         if sold_by is None:
             return NoPrice(f"unknown_provider:{provider}")
-        info = sold_by.find_model(model.lower(), all_providers=self._snapshot.providers)
+        info = sold_by.find_model(model.lower(), all_providers=self.snapshot.providers)
         if info is None:
             return NoPrice(f"unknown_model:{model}")
-        return _DatedModel(provider, info, _reason_of_fallback(info, sold_by, self._snapshot.providers))
+        return _DatedModel(provider, info, _reason_of_fallback(info, sold_by, self.snapshot.providers))
 
 
 class _DatedModel:
