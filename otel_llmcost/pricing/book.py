@@ -68,6 +68,11 @@ class PriceBook:
         """The book that the installed genai-prices carries."""
         return cls(get_snapshot(), _bundled_version(), overlay)
 
+    @property
+    def snapshot(self) -> DataSnapshot:
+        """The data without the overlay; `data_version` is its version."""
+        return self._snapshot
+
     def rates(
         self, provider: str, model: str, at_ns: int, context: Mapping[str, str], host: str = ""
     ) -> Rates | NoPrice:
