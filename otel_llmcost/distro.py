@@ -10,8 +10,8 @@ import multiprocessing.util
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from opentelemetry.environment_variables import OTEL_TRACES_EXPORTER
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
@@ -22,15 +22,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import get_tracer_provider
 
 from otel_llmcost.attribution import baggage_keys
-from otel_llmcost.call import Source
+from otel_llmcost.call import LLMCall, Source
 from otel_llmcost.errors import ConfigError, InputError, LlmcostError
 from otel_llmcost.exporters import Sink, open_sink
 from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.exporters.otlp import OtlpForwarder
+from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.pipeline import Pipeline
+from otel_llmcost.processors.lineage import LineageSpanProcessor
 from otel_llmcost.processors.sampler import RecordGenAiSampler
 from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
+from otel_llmcost.processors.tree import seen_genai
 from otel_llmcost.settings import Settings, load_settings
 
 _logger = logging.getLogger("otel_llmcost")
@@ -104,6 +107,7 @@ class _OpenLedger:
     take: Callable[[list[ReadableSpan]], None]
     close: Callable[[], None]
     metrics: CallMetrics
+    identified: Callable[[ReadableSpan], LLMCall | None]
 
 
 def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
@@ -111,11 +115,15 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
     if settings.ledger == "off":
         return None
     metrics = CallMetrics(settings.metrics.dimensions)
+
+    def identified(span: ReadableSpan) -> LLMCall | None:
+        return pipeline.identified(from_sdk(span), Source.SDK_SPAN)
+
     if settings.ledger.startswith("otlp"):
         forwarder = OtlpForwarder(settings.ledger)
-        return _OpenLedger(forwarder.write, forwarder.close, metrics)
+        return _OpenLedger(forwarder.write, forwarder.close, metrics, identified)
     sink = open_sink(settings.ledger)
-    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, metrics)
+    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, metrics, identified)
 
 
 def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | None) -> None:
@@ -129,6 +137,8 @@ def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | 
             )
         return
     provider.sampler = RecordGenAiSampler(provider.sampler)
+    counts_agents = bool(settings.identity.closed_frameworks)
+    provider.add_span_processor(LineageSpanProcessor(ledger.identified, counts_agents=counts_agents))
     delivery: Delivery[ReadableSpan] = Delivery(ledger.take, settings.delivery, ledger.metrics.dropped)
     processor = LedgerSpanProcessor(delivery, ledger.close)
     provider.add_span_processor(processor)
@@ -149,6 +159,10 @@ def _settle_at_exit(processor: LedgerSpanProcessor) -> None:
     )
 
 
+MAX_REMEMBERED: Final = 5_000
+"""Spans that an application keeps in mind: kin ends within seconds of one another there."""
+
+
 class SpanBilling:
     """Spans → bill lines → sink and metrics."""
 
@@ -156,6 +170,11 @@ class SpanBilling:
         self._pipeline = pipeline
         self._sink = sink
         self._metrics = metrics
+        identity = pipeline.identity
+        self._kinship = Kinship(min(identity.remembered_spans, MAX_REMEMBERED), names_unseen=False)
+        self._counted: dict[bytes, bool] = {}  # calls that the metrics have, and whether with their usage
+        after_fork = weakref.WeakMethod(self._kinship.reset)
+        os.register_at_fork(after_in_child=lambda: (reset := after_fork()) and reset())
 
     def take(self, spans: Sequence[ReadableSpan]) -> None:
         """Price the spans and write their lines; a span that can never be read is counted and left out.
@@ -163,19 +182,34 @@ class SpanBilling:
         Raises:
             DeliveryError: the sink did not take the lines.
         """
-        lines = []
+        seen = []
         unreadable = 0
-        for span in spans:
+        for span in map(from_sdk, spans):
             try:
-                call = self._pipeline.process_span(from_sdk(span), Source.SDK_SPAN)
+                seen.append(seen_genai(span, self._pipeline.process_span(span, Source.SDK_SPAN)))
             except InputError:
                 unreadable += 1
-                continue
-            if call is not None:
-                lines.append(call)
-        if lines:
-            self._sink.write(lines)
-        self._metrics.record_all(lines)
+        rows = self._kinship.meet(seen)
+        if rows:
+            try:
+                self._sink.write(rows)
+            except BaseException:
+                self._kinship.forget(seen)  # they are not in the ledger, so nothing may rest on them
+                raise
+        self._count(seen, rows)
         if unreadable:
             _logger.error("otel-llmcost: %d spans could not be read; see llmcost.dropped", unreadable)
             self._metrics.dropped(unreadable, "unreadable")
+
+    def _count(self, seen: Sequence[Seen], rows: Sequence[LLMCall]) -> None:
+        """Count what these spans tell, once: rows of earlier spans and of ids that are covered were or will be."""
+        keys = {span.key for span in seen}
+        lines = [row for row in rows if row.span_id and row.trace_id + row.span_id in keys]
+        for place, line in enumerate(lines):
+            usage_known = line.usage.known
+            if self._counted.pop(line.call_id, False) and not line.duplicate_of:
+                lines[place] = replace(line, duplicate_of=line.call_id)  # another record of it was counted
+            self._counted[line.call_id] = usage_known
+        while len(self._counted) > MAX_REMEMBERED:
+            del self._counted[next(iter(self._counted))]
+        self._metrics.record_all(lines)

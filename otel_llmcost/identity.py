@@ -16,11 +16,13 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 from zlib import crc32
 
 from otel_llmcost.call import (
+    CACHE_HIT_RULE,
     CACHE_READ_BUCKETS,
     CACHE_WRITE_BUCKETS,
     ESTIMATE_RULE,
@@ -172,6 +174,7 @@ def uncached_signature(call: LLMCall) -> bytes:
     return b"%d/%d" % (call.usage.input_tokens - cached, call.usage.output_tokens) if cached else told
 
 
+@lru_cache(maxsize=1_024)
 def model_stem(model: str) -> str:
     """A model's name without the path, the date and the version that some emitters write and others do not."""
     stem = model.lower().rpartition("/")[2]
@@ -215,16 +218,20 @@ class Facts:
     signature: bytes
     uncached: bytes
     stem: bytes
-    failed: bool
+    failed: bool = False
+    cached: bool = False  # answered by a cache in front of the provider
 
     @classmethod
     def of(cls, call: LLMCall) -> "Facts":
         """The facts of an identified call."""
-        failed = call.outcome is Outcome.ERROR
-        return cls(call.call_id, _level(call), signature(call), uncached_signature(call), _stem(call), failed)
+        failed, cached = call.outcome is Outcome.ERROR, call.usage.rule.startswith(CACHE_HIT_RULE)
+        told, uncached = signature(call), uncached_signature(call)
+        return cls(call.call_id, _level(call), told, uncached, _stem(call), failed, cached)
 
     def is_same_call(self, inner: "Facts") -> bool:
         """Whether `inner`, somewhere below this one, tells the same call."""
+        if inner.cached and self.level:
+            return False  # its response id is that of the call that was once bought
         if is_measured(self.signature) and is_measured(inner.signature):
             return self.signature in (inner.signature, inner.uncached)
         if inner.failed and is_measured(self.signature):
@@ -239,7 +246,7 @@ class Facts:
     def encoded(self) -> str:
         """As one attribute value; `decoded` reads it."""
         parts = (self.call_id.hex(), str(self.level), self.signature.decode(), self.uncached.decode())
-        return "|".join((*parts, str(int(self.failed)), self.stem.decode()))
+        return "|".join((*parts, str(self.failed + 2 * self.cached), self.stem.decode()))
 
     @classmethod
     def decoded(cls, value: object) -> "Facts | None":
@@ -247,12 +254,13 @@ class Facts:
         found = _FACTS.fullmatch(value) if isinstance(value, str) and len(value) <= MAX_FACTS else None
         if found is None:
             return None
-        key, level, told, uncached, failed, stem = found.groups()
-        return cls(bytes.fromhex(key), int(level), told.encode(), uncached.encode(), stem.encode(), failed == "1")
+        key, level, told, uncached, flags, stem = found.groups()
+        failed, cached = flags in "13", flags in "23"
+        return cls(bytes.fromhex(key), int(level), told.encode(), uncached.encode(), stem.encode(), failed, cached)
 
 
 MAX_FACTS: Final = 4_096
-_FACTS: Final = re.compile(r"([0-9a-f]{32})\|([0-4])\|([^|]*)\|([^|]*)\|([01])\|(.*)", re.DOTALL)
+_FACTS: Final = re.compile(r"([0-9a-f]{32})\|([0-4])\|([^|]*)\|([^|]*)\|([0-3])\|(.*)", re.DOTALL)
 
 
 def _level(call: LLMCall) -> int:

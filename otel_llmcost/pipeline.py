@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from otel_llmcost import semconv as sc
 from otel_llmcost.attribution import WHO_FIELDS, Attribution
-from otel_llmcost.call import Amounts, Cost, LLMCall, Source, Status, Usage
+from otel_llmcost.call import AGENT_RULE, CACHE_HIT_RULE, Amounts, Cost, LLMCall, Source, Status
 from otel_llmcost.dialects import is_genai, is_inference, read_span
 from otel_llmcost.dialects.read import text
 from otel_llmcost.errors import InputError
@@ -34,9 +34,7 @@ from otel_llmcost.span import Attributes, Span
 MAX_INNER: Final = 32
 """Records of inner spans that a span carries and that are read at most."""
 CACHE_HIT: Final = "local_cache_hit"
-"""Reason and rule of a line whose answer came from a cache in front of the provider."""
-AGENT_RULE: Final = "agent:"
-"""How the rule of a usage begins that an agent's span told for calls that nobody tells."""
+"""Reason of a line whose answer came from a cache in front of the provider."""
 
 
 class Pipeline:
@@ -86,7 +84,8 @@ class Pipeline:
             return self._closed_framework(span, source) if self.identity.closed_frameworks else None
         attributes = span.attributes
         if self._is_cache_hit(attributes):
-            _fill(call, call_id=digest(b"cache", call.trace_id, call.span_id))
+            usage = replace(call.usage, rule=CACHE_HIT_RULE + call.usage.rule)
+            _fill(call, call_id=digest(b"cache", call.trace_id, call.span_id), usage=usage)
             return call
         _fill(call, call_id=call_id(call, self._trusted))
         if self._is_gateway(call.service) or attributes.get(sc.USAGE_GATEWAY) is True:
@@ -132,8 +131,8 @@ class Pipeline:
         object.__setattr__(call, "tags", found)
         cost = price_call(call, self.book)
         object.__setattr__(call, "cost", cost)
-        if self._is_cache_hit(span):
-            _fill(call, cost=_avoided(cost), usage=Usage(rule=CACHE_HIT), reported_usd=None)
+        if call.usage.rule.startswith(CACHE_HIT_RULE):
+            object.__setattr__(call, "cost", _avoided(cost))
         return call
 
 
@@ -169,5 +168,11 @@ def _avoided(cost: Cost) -> Cost:
     """The cost of an answer from a cache: nothing, and what the call would have cost as savings."""
     saved = cost.effective.total_usd if cost.effective is not None else ZERO
     return replace(
-        cost, status=Status.EXACT, reason=CACHE_HIT, list=Amounts(), effective=Amounts(), cache_savings_usd=saved
+        cost,
+        status=Status.EXACT,
+        reason=CACHE_HIT,
+        list=Amounts(),
+        effective=Amounts(),
+        cache_savings_usd=saved,
+        reported_usd=None,
     )

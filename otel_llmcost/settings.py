@@ -126,9 +126,9 @@ class IdentitySettings(Section):
     cache_hit_attributes: list[str] = Field(default_factory=lambda: ["litellm.cache_hit"])
     """Span attributes that are true where a cache in front of the provider answered: such a line costs 0, and
     `cache_savings_usd` is what it avoided."""
-    remembered_spans: Annotated[int, Field(ge=0, le=10_000_000)] = 100_000
-    """Spans that a process keeps in mind (1 to 2 KB each) to recognise duplicates and to pass ids of sessions, agents
-    and workflows down to calls that came in another message."""
+    remembered_spans: Annotated[int, Field(ge=0, le=10_000_000)] = 50_000
+    """Spans that `otel-llmcost up` keeps in mind (1 to 3 KB each) to recognise duplicates and to pass ids of sessions,
+    agents and workflows down to calls that came in another message."""
 
 
 class DeliverySettings(Section):

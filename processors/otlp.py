@@ -18,6 +18,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from otel_llmcost.dialects import is_genai
 from otel_llmcost.errors import InputError
+from otel_llmcost.kinship import Kinship, Seen
+from otel_llmcost.lineage import who_of
+from otel_llmcost.processors.tree import TREE_KEYS, serves_inference
 from otel_llmcost.semconv import LLMCOST_PREFIX, USAGE_PREFIX
 from otel_llmcost.span import AttributeValue, Span
 
@@ -55,8 +58,14 @@ def decode_json(body: bytes) -> ExportTraceServiceRequest:
     return request
 
 
-def genai_spans(request: ExportTraceServiceRequest, refuse: Callable[[str], None]) -> Iterator[Span]:
-    """The spans that may stand for a GenAI call; other spans are skipped unread.
+def _skip(_span: OtlpSpan) -> None:
+    """Nobody wants to see the other spans."""
+
+
+def genai_spans(
+    request: ExportTraceServiceRequest, refuse: Callable[[str], None], other: Callable[[OtlpSpan], None] = _skip
+) -> Iterator[Span]:
+    """The spans that may stand for a GenAI call; `other` gets every other span, unread.
 
     `refuse` is called with the reason for each GenAI span that can never become a line.
     """
@@ -65,6 +74,7 @@ def genai_spans(request: ExportTraceServiceRequest, refuse: Callable[[str], None
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
                 if not is_genai([pair.key for pair in span.attributes]):
+                    other(span)
                     continue
                 if resource is None:  # read once, and only where a GenAI span needs it
                     resource = attributes_of(resource_spans.resource.attributes)
@@ -72,6 +82,30 @@ def genai_spans(request: ExportTraceServiceRequest, refuse: Callable[[str], None
                     refuse(problem)
                 else:
                     yield _span_of(span, resource, scope_spans.scope.name)
+
+
+def seen_between(plain: Iterable[OtlpSpan], genai: Iterable[Seen], kinship: Kinship) -> Iterator[Seen]:
+    """Of the other spans of a message, those above a GenAI span of it or above an earlier record that waits for one."""
+    by_key = {span.trace_id + span.span_id: span for span in plain if len(span.trace_id) == 16}
+    wanted = [seen.parent for seen in genai if seen.parent in by_key]
+    if kinship.awaits_any:
+        wanted += [key for key in by_key if kinship.awaits(key)]
+    while wanted:
+        span = by_key.pop(wanted.pop(), None)
+        if span is not None:
+            found = _seen_plain(span)
+            wanted.append(found.parent)
+            yield found
+
+
+def _seen_plain(span: OtlpSpan) -> Seen:
+    told = attributes_of([pair for pair in span.attributes if pair.key in TREE_KEYS])
+    return Seen(
+        key=span.trace_id + span.span_id,
+        parent=span.trace_id + span.parent_span_id if len(span.parent_span_id) == 8 else b"",
+        who=who_of(told),
+        serves=span.kind == OtlpSpan.SPAN_KIND_SERVER and serves_inference(told),
+    )
 
 
 def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, AttributeValue]:

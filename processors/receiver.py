@@ -1,6 +1,6 @@
 """OTLP servers: gRPC and HTTP in front of one intake.
 
-    request → decode → spans → pipeline → LedgerWriter → durable → acknowledged
+    request → decode → spans → pipeline → Kinship → LedgerWriter → durable → acknowledged
 
 An answer says what the sender has to do. Success is told only of what is durable. What would fail again in the same
 way is refused for good; everything else, also what nobody foresaw, is told to be sent again: senders drop what is
@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -32,8 +33,11 @@ from starlette.routing import Route
 from otel_llmcost.call import LLMCall, Source
 from otel_llmcost.content_encoding import TooLargeError, UnknownEncodingError, decompress
 from otel_llmcost.errors import InputError, RetryableError
+from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.processors.ledger_writer import LedgerWriter
-from otel_llmcost.processors.otlp import decode_json, decode_protobuf, genai_spans
+from otel_llmcost.processors.otlp import decode_json, decode_protobuf, genai_spans, seen_between
+from otel_llmcost.processors.tree import seen_genai
+from otel_llmcost.settings import IdentitySettings
 from otel_llmcost.span import Span
 
 logger = logging.getLogger(__name__)
@@ -95,12 +99,18 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal(grpc.StatusCode.UNAVAILABLE, 503, f"internal error: {type(error).__name__}")
 
 
+def kinship_of(settings: IdentitySettings) -> Kinship:
+    """The memory of a receiver, which sees the spans of many processes, in any order."""
+    return Kinship(settings.remembered_spans, names_unseen=True, counts_agents=bool(settings.closed_frameworks))
+
+
 class TraceIntake:
     """Turns requests into durable bill lines; the same for gRPC and HTTP. Lives on one event loop."""
 
-    def __init__(self, pipeline: SpanPipeline, writer: LedgerWriter) -> None:
+    def __init__(self, pipeline: SpanPipeline, writer: LedgerWriter, kinship: Kinship | None = None) -> None:
         self._pipeline = pipeline
         self._writer = writer
+        self._kinship = kinship or kinship_of(IdentitySettings())
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="llmcost-decode")
         self._tasks: set[asyncio.Task[ExportTraceServiceResponse]] = set()
 
@@ -127,28 +137,35 @@ class TraceIntake:
 
     async def _take(self, body: bytes, decode: Decode) -> ExportTraceServiceResponse:
         loop = asyncio.get_running_loop()
-        calls, refused = await loop.run_in_executor(self._threads, self._read, body, decode)
-        if calls:
-            refused = refused + await asyncio.wrap_future(self._writer.submit(calls))
+        spans, refused = await loop.run_in_executor(self._threads, self._read, body, decode)
+        rows = self._kinship.meet(spans)
+        if rows:
+            try:
+                refused = refused + await asyncio.wrap_future(self._writer.submit(rows))
+            except BaseException:
+                self._kinship.forget(spans)  # they are not in the ledger, so nothing may rest on them
+                raise
         response = ExportTraceServiceResponse()
         if refused:
             response.partial_success.rejected_spans = len(refused)
             response.partial_success.error_message = f"{len(refused)} spans refused, the first: {refused[0]}"[:1_024]
         return response
 
-    def _read(self, body: bytes, decode: Decode) -> tuple[list[LLMCall], list[str]]:
-        """The lines of a request and the reasons why some of its spans cannot be lines."""
+    def _read(self, body: bytes, decode: Decode) -> tuple[list[Seen], list[str]]:
+        """What a request tells of calls, and the reasons why some of its spans cannot be lines."""
         refused: list[str] = []
-        calls = []
-        for span in genai_spans(decode(body), refused.append):
+        found: list[Seen] = []
+        plain: list[OtlpSpan] = []
+        for span in genai_spans(decode(body), refused.append, plain.append):
             try:
                 call = self._pipeline.process_span(span, Source.OTLP)
             except InputError as error:
                 refused.append(str(error))
                 continue
-            if call is not None:
-                calls.append(call)
-        return calls, refused
+            found.append(seen_genai(span, call))
+        if found or self._kinship.awaits_any:
+            found += seen_between(plain, list(found), self._kinship)
+        return found, refused
 
 
 def grpc_server(intake: TraceIntake) -> grpc.aio.Server:

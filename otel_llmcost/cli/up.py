@@ -118,7 +118,7 @@ async def serve(settings: Settings, options: Options) -> None:
     from otel_llmcost.exporters import open_sink
     from otel_llmcost.pipeline import Pipeline
     from otel_llmcost.processors.ledger_writer import LedgerWriter
-    from otel_llmcost.processors.receiver import TraceIntake, http_app
+    from otel_llmcost.processors.receiver import TraceIntake, http_app, kinship_of
 
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,7 +127,7 @@ async def serve(settings: Settings, options: Options) -> None:
         endpoints = [await _start_sql(stack, settings, options)] if settings.ledger.startswith("chdb:") else []
         writer = LedgerWriter(open_sink(settings.ledger))
         stack.push_async_callback(asyncio.to_thread, writer.close)
-        intake = TraceIntake(Pipeline.from_settings(settings), writer)
+        intake = TraceIntake(Pipeline.from_settings(settings), writer, kinship_of(settings.identity))
         stack.push_async_callback(intake.close)
         http_port = await _start_http(stack, http_app(intake), options.host, options.http_port, "--http-port")
         grpc_port = await _start_grpc(stack, intake, options)

@@ -16,7 +16,9 @@ RANDOM = "chatcmpl-DuLZEecdAJKA6JI76nZgu64Qgpo1z"
 SHORT = "chatcmpl-123"
 
 
-def known_as(provider: str, response_id: str, host: str, trace: bytes = TRACE, span: bytes = SPAN, **more: Any) -> bytes:
+def known_as(
+    provider: str, response_id: str, host: str, trace: bytes = TRACE, span: bytes = SPAN, **more: Any
+) -> bytes:
     """The id of a record that a span of the application made."""
     fields = {"source": Source.SDK_SPAN, "trace_id": trace, "span_id": span} | more
     return call_id(make_call(provider=provider, response_id=response_id, host=host, **fields))

@@ -1,0 +1,271 @@
+"""What a process has seen of the trees of spans: which records are one call, and what ancestors tell of it.
+
+    lines of a message ─┐
+                        ├→ Kinship.meet → the lines, completed; rows that hide duplicates; earlier lines, completed
+    the other spans  ───┘
+
+Spans come in any order, a child mostly before its parent. A record is settled against every record around it as soon
+as both are known. Where the span above is not known yet, the record covers the ids that it may have
+(`identity.outer_ids`), so that the two are one line also where their parents go to another process or come after a
+restart. What is remembered is bounded; nothing depends on it but duplicates that only the tree can show
+(docs/identity.md) and ids that only ancestors tell.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Final
+
+from otel_llmcost.call import LLMCall
+from otel_llmcost.identity import Facts, agent_key, is_measured, outer_ids, signature, trace_ids, with_claims
+from otel_llmcost.lineage import Who, inherit
+
+MAX_DEPTH: Final = 64
+"""Ancestors that are looked at; a tree of spans is rarely half as deep."""
+MAX_BELOW: Final = 4_096
+"""Records below one span, or beside one another, that are kept in mind at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A span as the tree knows it.
+
+    `call`: its record, where it has one. `boundary`: an agent, a tool or anything else of GenAI that is no inference:
+    what lies below it is never the same call as what lies above. `serves`: a server's span of a request for inference.
+    """
+
+    key: bytes  # trace id and span id
+    parent: bytes  # trace id and the parent's span id; empty for a root
+    call: LLMCall | None = None
+    who: Who = field(default_factory=dict)
+    boundary: bool = False
+    serves: bool = False
+
+
+class _Node:
+    """A span in mind, with its record as it stands now."""
+
+    __slots__ = ("_facts", "awaits", "below", "call", "seen")
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+        self.call = seen.call
+        self.awaits = b""  # the first span above that is not known
+        self.below: set[bytes] = set()  # records that were settled with this span
+        self._facts: Facts | None = None
+
+    @property
+    def facts(self) -> Facts:
+        if self._facts is None:
+            assert self.call is not None
+            self._facts = Facts.of(self.call)
+        return self._facts
+
+    @property
+    def is_agent(self) -> bool:
+        return self.seen.boundary and self.call is not None
+
+
+class _Round:
+    """What one message changes. `again`: some of its spans came before, so whatever they touch is written again."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, LLMCall] = {}
+        self.again = False
+
+    def write(self, node: _Node, call: LLMCall) -> None:
+        if self.again or call is not node.call:
+            node.call = call
+            self.rows[node.seen.key] = call
+
+
+class Kinship:
+    """The memory of one process. Thread-safe."""
+
+    def __init__(self, max_spans: int, *, names_unseen: bool, counts_agents: bool = False) -> None:
+        """`names_unseen`: cover the ids that a span above may have which was not seen. Needless inside an application,
+        where every span's parent is known as it starts. `counts_agents`: spans of agents may be lines."""
+        self._max_spans = max_spans
+        self._names_unseen = names_unseen
+        self._counts_agents = counts_agents
+        self._nodes: dict[bytes, _Node] = {}
+        self._awaited: dict[bytes, set[bytes]] = {}  # span that is not known yet → records below it
+        self._siblings: dict[bytes, list[bytes]] = {}
+        self._lock = Lock()
+
+    def reset(self) -> None:
+        """Forget everything: in a forked child, what the parent has in hand is the parent's."""
+        self._lock = Lock()
+        self._nodes, self._awaited, self._siblings = {}, {}, {}
+
+    @property
+    def awaits_any(self) -> bool:
+        """Whether some record waits to know a span above it."""
+        return bool(self._awaited)
+
+    def awaits(self, key: bytes) -> bool:
+        """Whether some record waits to know this span."""
+        return key in self._awaited
+
+    def meet(self, spans: Sequence[Seen]) -> list[LLMCall]:
+        """The rows to write now that these spans are known: their own and earlier ones that have changed."""
+        if not spans:
+            return []
+        with self._lock:
+            this = _Round()
+            due: dict[bytes, None] = {}
+            for seen in spans:
+                due.update(self._add(seen, this))
+            for key in due:
+                if key in self._nodes:
+                    self._settle(self._nodes[key], this)
+            while len(self._nodes) > self._max_spans:
+                self._drop(next(iter(self._nodes)))
+            return list(with_claims(this.rows.values()))
+
+    def forget(self, spans: Iterable[Seen]) -> None:
+        """Take spans back whose rows were not stored; what is known of them below waits for them again."""
+        with self._lock:
+            for seen in spans:
+                node = self._drop(seen.key)
+                for key in node.below if node else ():
+                    below = self._nodes.get(key)
+                    if below is not None:
+                        self._await(below, seen.key)
+
+    def _add(self, seen: Seen, this: _Round) -> dict[bytes, None]:
+        """Keep a span in mind; the records that are to be settled now."""
+        due: dict[bytes, None] = {} if seen.call is None else {seen.key: None}
+        due.update(dict.fromkeys(sorted(self._awaited.get(seen.key, ()))))
+        node = _Node(seen)
+        known = self._nodes.get(seen.key)
+        if known is not None:
+            this.again = True
+            due.update(dict.fromkeys(sorted(known.below)))
+            node.below = known.below
+            if seen.call is None and known.call is not None:
+                return due  # the same span from a sender that tells less
+            self._drop(seen.key)
+        self._nodes[seen.key] = node
+        if seen.call is not None:
+            this.rows[seen.key] = seen.call
+            siblings = self._siblings.setdefault(seen.parent or seen.key[:16], [])
+            if len(siblings) < MAX_BELOW:
+                siblings.append(seen.key)
+        return due
+
+    def _settle(self, node: _Node, this: _Round) -> None:
+        """Compare a record with those around and beside it, and take from above what it does not tell."""
+        above = list(self._ancestors(node))
+        top = above[-1] if above else node
+        self._await(node, top.seen.parent if top.seen.parent not in self._nodes else b"")
+        who: dict[str, str] = {}
+        inside, serving = not node.is_agent, False
+        for ancestor in above:
+            if len(ancestor.below) < MAX_BELOW:
+                ancestor.below.add(node.seen.key)
+            inside = inside and not ancestor.seen.boundary
+            serving = serving or ancestor.seen.serves
+            if ancestor.call is not None and (inside or ancestor.is_agent):
+                _relate(ancestor, node, this)
+            for name, value in ancestor.seen.who.items():
+                who.setdefault(name, value)
+        self._relate_siblings(node, this)
+        assert node.call is not None
+        call = inherit(node.call, who)
+        if serving and not call.at_gateway:
+            call = replace(call, at_gateway=True)
+        covers = dict.fromkeys(call.covers)
+        covers.update(dict.fromkeys(trace_ids(call) if serving else ()))
+        covers.update(dict.fromkeys(self._unseen_ids(node, inside=inside)))
+        this.write(node, call if len(covers) == len(call.covers) else replace(call, covers=tuple(covers)))
+
+    def _ancestors(self, node: _Node) -> Iterator[_Node]:
+        for _ in range(MAX_DEPTH):
+            above = self._nodes.get(node.seen.parent) if node.seen.parent else None
+            if above is None:
+                return
+            yield above
+            node = above
+
+    def _await(self, node: _Node, missing: bytes) -> None:
+        self._await_no_more(node)
+        if missing:
+            waiting = self._awaited.setdefault(missing, set())
+            if len(waiting) < MAX_BELOW:
+                waiting.add(node.seen.key)
+                node.awaits = missing
+
+    def _await_no_more(self, node: _Node) -> None:
+        waiting = self._awaited.get(node.awaits)
+        if waiting is not None:
+            waiting.discard(node.seen.key)
+            if not waiting:
+                del self._awaited[node.awaits]
+        node.awaits = b""
+
+    def _unseen_ids(self, node: _Node, *, inside: bool) -> tuple[bytes, ...]:
+        """Ids that the first span above which is not known may have told the same call under.
+
+        `inside`: no agent or tool lies between.
+        """
+        if not self._names_unseen or not node.awaits:
+            return ()
+        assert node.call is not None
+        span_id = node.awaits[16:]
+        agent = (agent_key(node.call.trace_id, span_id),) if self._counts_agents else ()
+        return (*outer_ids(node.call, span_id), *agent) if inside else agent
+
+    def _relate_siblings(self, node: _Node, this: _Round) -> None:
+        """Some emitters tell a call after the fact, in a span beside that of the SDK."""
+        if node.call is None or not node.call.response_id or not is_measured(node.facts.signature) or node.facts.cached:
+            return
+        for key in self._siblings.get(node.seen.parent or node.seen.key[:16], ()):
+            other = self._nodes.get(key)
+            if other is None or other.call is None or other.facts.cached:
+                continue
+            if _is_told_beside(node.call, other.call):
+                loser, winner = sorted((node, other), key=lambda each: (each.facts.level, each.facts.call_id))
+                _hide(loser, winner, this)
+
+    def _drop(self, key: bytes) -> _Node | None:
+        node = self._nodes.pop(key, None)
+        if node is not None:
+            self._await_no_more(node)
+            place = node.seen.parent or key[:16]
+            siblings = self._siblings.get(place, [])
+            if key in siblings:
+                siblings.remove(key)
+                if not siblings:
+                    del self._siblings[place]
+        return node
+
+
+def _relate(outer: _Node, inner: _Node, this: _Round) -> None:
+    if outer.facts.call_id == inner.facts.call_id:
+        return
+    if outer.is_agent:
+        _hide(outer, inner, this)
+    elif outer.facts.is_same_call(inner.facts):
+        if outer.facts.yields_to(inner.facts):
+            _hide(outer, inner, this)
+        else:
+            _hide(inner, outer, this)
+
+
+def _hide(loser: _Node, winner: _Node, this: _Round) -> None:
+    assert loser.call is not None
+    call = loser.call if loser.call.duplicate_of else replace(loser.call, duplicate_of=winner.facts.call_id)
+    this.write(loser, call)
+
+
+def _is_told_beside(one: LLMCall, two: LLMCall) -> bool:
+    """The same response and usage, told by two instrumentations at the same time."""
+    return (
+        one.response_id == two.response_id
+        and one.emitter != two.emitter
+        and one.call_id != two.call_id
+        and signature(one) == signature(two)
+        and one.start_ns <= two.end_ns
+        and two.start_ns <= one.end_ns
+    )
