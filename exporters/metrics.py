@@ -1,11 +1,11 @@
 """`llmcost.*` metrics: counters with attributes of low cardinality only."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from opentelemetry.metrics import MeterProvider, get_meter
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from otel_llmcost import __version__
 from otel_llmcost.call import LLMCall, Status
@@ -41,6 +41,10 @@ class CallMetrics:
             "llmcost.duplicates", "{record}", "Records that repeat a call which another record tells"
         )
         self._dropped = meter.create_counter("llmcost.dropped", "{call}", "Calls that did not reach the ledger")
+        self._refreshes = meter.create_counter(
+            "llmcost.price_book.refreshes", "{refresh}", "Looks for newer prices, by result"
+        )
+        self._meter = meter
 
     def record(self, call: LLMCall) -> None:
         """Count one bill line."""
@@ -83,6 +87,20 @@ class CallMetrics:
             self._cost.add(as_attribute(total.usd), attributes)
         if attributes["status"] == Status.UNPRICED:
             self._unpriced.add(total.input_tokens + total.output_tokens, attributes)
+
+    def refreshed(self, result: str) -> None:
+        """Count a look for newer prices: `new`, `unchanged` or `failed`."""
+        self._refreshes.add(1, {"result": result})
+
+    def watch_price_book(self, age_s: Callable[[], float]) -> None:
+        """Tell how old the price data is, whenever metrics are collected."""
+
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            yield Observation(age_s())
+
+        self._meter.create_observable_gauge(
+            "llmcost.price_book.age", [observe], "s", "Time since the price data was last known to be right"
+        )
 
     def dropped(self, count: int, reason: str) -> None:
         """Count calls that are lost to the ledger."""
