@@ -58,6 +58,7 @@ class PriceBook:
         as_of_s: float | None = None,
     ) -> None:
         self.version = f"{version}+{overlay.version}" if overlay else version
+        self.data_version = version
         self.overlay = overlay
         self.as_of_s = as_of_s
         self.snapshot = snapshot
@@ -67,11 +68,6 @@ class PriceBook:
     def bundled(cls, overlay: PriceOverlay | None = None) -> "PriceBook":
         """The book that the installed genai-prices carries."""
         return cls(get_snapshot(), _bundled_version(), overlay)
-
-    @property
-    def snapshot(self) -> DataSnapshot:
-        """The data without the overlay; `data_version` is its version."""
-        return self._snapshot
 
     def rates(
         self, provider: str, model: str, at_ns: int, context: Mapping[str, str], host: str = ""
