@@ -62,8 +62,8 @@ def _before(
     if stage.before is None:
         listed = (usd for bucket, usd in list_by_bucket.items() if bucket in stage.charges)
         return sum(listed, request_usd if REQUEST in stage.charges else ZERO)
-    charges = stage.before.charges(call, rates, list_by_bucket)
-    return sum(charges.values(), stage.before.request_charge(call, rates))
+    before = stage.before.over(rates)
+    return sum(before.charges(call, list_by_bucket).values(), before.request_charge(call))
 
 
 def true_up(overlays: Overlays, price_period: Callable[[Measuring], None]) -> Overlays:

@@ -13,11 +13,10 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from otel_llmcost.attribution import CALL_FIELDS, WHO_FIELDS
 from otel_llmcost.call import Bucket, LLMCall
@@ -46,8 +45,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Charges:
+class Charges(NamedTuple):
     """USD per bucket and per request, each rounded once; `estimated` where a month's total is assumed."""
 
     by_bucket: Mapping[Bucket, Decimal]
@@ -138,13 +136,15 @@ class Overlays:
     def effective(
         self, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], _request_usd: Decimal
     ) -> Charges | None:
-        """What the call costs instead of its list price; None where that is the list price."""
+        """What the call costs instead of its list price; None where that is the list price.
+
+        Called as `price_call` does, in the context of exact arithmetic.
+        """
         plan = self.plan(call, rates.price_id)
         if plan is None:
             return None
-        with localcontext(EXACT):
-            by_bucket = plan.effect.charges(call, rates, list_by_bucket)
-            return Charges(by_bucket, plan.effect.request_charge(call, rates), plan.reason, plan.estimated)
+        priced = plan.over(rates)
+        return Charges(priced.charges(call, list_by_bucket), priced.request_charge(call), plan.reason, plan.estimated)
 
     def rests_on_month(self, entry_id: str) -> bool:
         """Whether a private model is one whose price a month's use decides."""

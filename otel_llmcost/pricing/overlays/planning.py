@@ -1,14 +1,17 @@
 """The entries that hold for a call → one effect, what `reason` says of them, and what a restatement must measure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from otel_llmcost.pricing.overlays import steps
 from otel_llmcost.pricing.overlays.document import Commitment, Discount
-from otel_llmcost.pricing.overlays.effect import TOKEN_BUCKETS, UNCHANGED, Effect
+from otel_llmcost.pricing.overlays.effect import TOKEN_BUCKETS, UNCHANGED, Effect, Priced
 from otel_llmcost.pricing.overlays.matching import EVERYTHING, Rule
 from otel_llmcost.pricing.overlays.rules import depends_on_month
+from otel_llmcost.pricing.rates import Rates
+
+MAX_PRICED: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,16 @@ class Plan:
     reason: str
     estimated: bool
     stages: Sequence[Stage]
+    _priced: dict[int, Priced] = field(default_factory=dict, repr=False, compare=False)
+
+    def over(self, listed: Rates) -> Priced:
+        """The effect on a list price: one of a few that a model has, kept."""
+        found = self._priced.get(id(listed))
+        if found is None or found.listed is not listed:
+            if len(self._priced) >= MAX_PRICED:
+                self._priced.clear()
+            found = self._priced[id(listed)] = self.effect.over(listed)
+        return found
 
 
 _STEPS: Final[Mapping[str, Callable[[Effect, Rule[Any], steps.Terms], steps.Step]]] = {
