@@ -8,6 +8,7 @@ import atexit
 import logging
 import multiprocessing.util
 import os
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.exporters.otlp import OtlpForwarder
 from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.pipeline import Pipeline
+from otel_llmcost.pricing.configured import as_of_s, refreshing
 from otel_llmcost.processors.lineage import LineageSpanProcessor
 from otel_llmcost.processors.sampler import RecordGenAiSampler
 from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
@@ -115,6 +117,7 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
     if settings.ledger == "off":
         return None
     metrics = CallMetrics(settings.metrics.dimensions)
+    _keep_book_new(settings, pipeline, metrics)
 
     def identified(span: ReadableSpan) -> LLMCall | None:
         return pipeline.identified(from_sdk(span), Source.SDK_SPAN)
@@ -124,6 +127,14 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
         return _OpenLedger(forwarder.write, forwarder.close, metrics, identified)
     sink = open_sink(settings.ledger)
     return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, metrics, identified)
+
+
+def _keep_book_new(settings: Settings, pipeline: Pipeline, metrics: CallMetrics) -> None:
+    metrics.watch_price_book(lambda: time.time() - as_of_s(pipeline.book, time.time()))
+    refresher = refreshing(pipeline, settings, metrics.refreshed)
+    if refresher is not None:
+        refresher.start()
+        atexit.register(refresher.stop)
 
 
 def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | None) -> None:

@@ -28,6 +28,7 @@ from otel_llmcost.errors import InputError
 from otel_llmcost.identity import Facts, agent_key, call_id, digest, trace_ids
 from otel_llmcost.money import ZERO
 from otel_llmcost.pricing import PriceBook, price_call
+from otel_llmcost.pricing.configured import configured_book
 from otel_llmcost.settings import IdentitySettings, Settings
 from otel_llmcost.span import Attributes, Span
 
@@ -53,9 +54,9 @@ class Pipeline:
     def from_settings(cls, settings: Settings) -> "Pipeline":
         """
         Raises:
-            ConfigError: an attribution rule names something that does not exist.
+            ConfigError: an attribution rule names something that does not exist, or a price file is wrong.
         """
-        return cls(PriceBook.bundled(), Attribution(settings.attribution), settings.identity)
+        return cls(configured_book(settings), Attribution(settings.attribution), settings.identity)
 
     def process_span(self, span: Span, source: Source) -> LLMCall | None:
         """The bill line of a span; None where the span is no inference call.

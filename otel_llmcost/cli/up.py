@@ -117,6 +117,7 @@ async def serve(settings: Settings, options: Options) -> None:
     """Start everything, serve until a signal, and stop in the order in which nothing is lost."""
     from otel_llmcost.exporters import open_sink
     from otel_llmcost.pipeline import Pipeline
+    from otel_llmcost.pricing.configured import refreshing
     from otel_llmcost.processors.ledger_writer import LedgerWriter
     from otel_llmcost.processors.receiver import TraceIntake, http_app, kinship_of
 
@@ -127,7 +128,12 @@ async def serve(settings: Settings, options: Options) -> None:
         endpoints = [await _start_sql(stack, settings, options)] if settings.ledger.startswith("chdb:") else []
         writer = LedgerWriter(open_sink(settings.ledger))
         stack.push_async_callback(asyncio.to_thread, writer.close)
-        intake = TraceIntake(Pipeline.from_settings(settings), writer, kinship_of(settings.identity))
+        pipeline = Pipeline.from_settings(settings)
+        refresher = refreshing(pipeline, settings)
+        if refresher is not None:
+            refresher.start()
+            stack.push_async_callback(asyncio.to_thread, refresher.stop)
+        intake = TraceIntake(pipeline, writer, kinship_of(settings.identity))
         stack.push_async_callback(intake.close)
         http_port = await _start_http(stack, http_app(intake), options.host, options.http_port, "--http-port")
         grpc_port = await _start_grpc(stack, intake, options)
