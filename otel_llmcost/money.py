@@ -22,7 +22,7 @@ def round_usd(amount: Decimal) -> Decimal:
     Raises:
         decimal.InvalidOperation: the amount is NaN or infinite.
     """
-    return amount.quantize(QUANTUM, context=EXACT)
+    return EXACT.quantize(amount, QUANTUM)
 
 
 def sum_usd(*amounts: Decimal) -> Decimal:
