@@ -99,9 +99,13 @@ class Kinship:
         self._nodes, self._awaited, self._siblings = {}, {}, {}
 
     @property
-    def awaits_any(self) -> bool:
-        """Whether some record waits to know a span above it."""
-        return bool(self._awaited)
+    def is_empty(self) -> bool:
+        """Whether nothing is in mind."""
+        return not self._nodes
+
+    def knows(self, key: bytes) -> bool:
+        """Whether a span is in mind."""
+        return key in self._nodes
 
     def awaits(self, key: bytes) -> bool:
         """Whether some record waits to know this span."""

@@ -85,15 +85,17 @@ def genai_spans(
 
 
 def seen_between(plain: Iterable[OtlpSpan], genai: Iterable[Seen], kinship: Kinship) -> Iterator[Seen]:
-    """Of the other spans of a message, those above a GenAI span of it or above an earlier record that waits for one."""
+    """Of the other spans of a message, those in the tree of a GenAI span: above one of the message or one that waits
+    for its parent, or below one that is known."""
     by_key = {span.trace_id + span.span_id: span for span in plain if len(span.trace_id) == 16}
-    wanted = [seen.parent for seen in genai if seen.parent in by_key]
-    if kinship.awaits_any:
-        wanted += [key for key in by_key if kinship.awaits(key)]
+    wanted = [seen.parent for seen in genai]
+    for key, span in by_key.items():
+        if kinship.awaits(key) or kinship.knows(span.trace_id + span.parent_span_id):
+            wanted.append(key)
     while wanted:
-        span = by_key.pop(wanted.pop(), None)
-        if span is not None:
-            found = _seen_plain(span)
+        above = by_key.pop(wanted.pop(), None)
+        if above is not None:
+            found = _seen_plain(above)
             wanted.append(found.parent)
             yield found
 

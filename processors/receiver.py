@@ -152,20 +152,26 @@ class TraceIntake:
         return response
 
     def _read(self, body: bytes, decode: Decode) -> tuple[list[Seen], list[str]]:
-        """What a request tells of calls, and the reasons why some of its spans cannot be lines."""
-        refused: list[str] = []
-        found: list[Seen] = []
-        plain: list[OtlpSpan] = []
-        for span in genai_spans(decode(body), refused.append, plain.append):
-            try:
-                call = self._pipeline.process_span(span, Source.OTLP)
-            except InputError as error:
-                refused.append(str(error))
-                continue
-            found.append(seen_genai(span, call))
-        if found or self._kinship.awaits_any:
-            found += seen_between(plain, list(found), self._kinship)
-        return found, refused
+        return read_request(decode(body), self._pipeline, self._kinship)
+
+
+def read_request(
+    request: ExportTraceServiceRequest, pipeline: SpanPipeline, kinship: Kinship
+) -> tuple[list[Seen], list[str]]:
+    """What a request tells of calls, and the reasons why some of its spans cannot be lines."""
+    refused: list[str] = []
+    found: list[Seen] = []
+    plain: list[OtlpSpan] = []
+    for span in genai_spans(request, refused.append, plain.append):
+        try:
+            call = pipeline.process_span(span, Source.OTLP)
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        found.append(seen_genai(span, call))
+    if found or not kinship.is_empty:
+        found += seen_between(plain, list(found), kinship)
+    return found, refused
 
 
 def grpc_server(intake: TraceIntake) -> grpc.aio.Server:
