@@ -13,13 +13,15 @@ from typing import Any, Final
 from otel_llmcost.call import Amounts, Cost, LLMCall, Status
 from otel_llmcost.errors import PermanentError
 from otel_llmcost.exporters.clickhouse import pack
-from otel_llmcost.identity import version
 from otel_llmcost.money import MAX_USD, round_usd
+from otel_llmcost.restating.versions import first_version
 
 Getter = Callable[[LLMCall], Any]
 
 TAG_COLUMNS: Final = ("team", "feature", "customer")
 NANOSECONDS_PER_MS: Final = 1_000_000
+UNFIT: Final = ": value does not fit the column"
+"""How a flag ends that the writer sets; it names the column."""
 
 _NOT_PRICED: Final = Cost(Status.UNPRICED, reason="no pricing step")
 
@@ -137,7 +139,7 @@ def _other_tags(call: LLMCall) -> dict[str, str]:
 
 COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
     "call_id": (CALL_ID, lambda call: call.call_id),
-    "version": (UINT64, version),
+    "version": (UINT64, first_version),
     "duplicate_of": (_id(16), lambda call: call.duplicate_of),
     "ts": (TIME, lambda call: call.start_ns),
     "trace_id": (_id(16), lambda call: call.trace_id),
@@ -224,4 +226,4 @@ def _fit(filled: dict[str, list[Any]], name: str, kind: Kind) -> None:
         fitting = kind.fit(value)
         if fitting != value:
             filled[name][row] = fitting
-            filled["usage_flags"][row] = [*filled["usage_flags"][row], f"{name}: value does not fit the column"]
+            filled["usage_flags"][row] = [*filled["usage_flags"][row], f"{name}{UNFIT}"]
