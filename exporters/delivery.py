@@ -5,10 +5,8 @@ lost silently.
 """
 
 import logging
-import os
 import random
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -17,6 +15,7 @@ from typing import Final, Generic, TypeVar
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_llmcost.errors import PermanentError, RetryableError
+from otel_llmcost.exporters.forking import call_in_child
 from otel_llmcost.settings import DeliverySettings
 
 _logger = logging.getLogger("otel_llmcost")
@@ -31,7 +30,8 @@ class Delivery(Generic[T]):
     """Hands batches of items to `handle`, in order, from one thread.
 
     `handle` raises `RetryableError` to get the same batch again later and `PermanentError` to give it up.
-    `on_dropped` is called with the number of items lost and the reason.
+    `on_dropped` is called with the number of items lost and the reason. `flush_behind`, given a time in ms, has what
+    `handle` keeps for later delivered, and says whether it is.
     """
 
     def __init__(
@@ -39,20 +39,22 @@ class Delivery(Generic[T]):
         handle: Callable[[list[T]], None],
         settings: DeliverySettings,
         on_dropped: Callable[[int, str], None],
+        flush_behind: Callable[[int], bool] = lambda _timeout_ms: True,
     ) -> None:
         self._handle = handle
+        self._flush_behind = flush_behind
         self._settings = settings
         self._on_dropped = on_dropped
         self._logged: set[str] = set()
         self._reset()
-        after_fork = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (reset := after_fork()) and reset())
+        call_in_child(self._reset)
 
     def _reset(self) -> None:
         """Fresh state; in a forked child too, where the parent keeps and delivers what waits."""
         self._queue: deque[T] = deque()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._begin = threading.Event()  # there is something to wait for
+        self._wake = threading.Event()  # no more waiting
         self._stop = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -70,6 +72,7 @@ class Delivery(Generic[T]):
             self._queue.append(item)
             if self._idle.is_set():  # a look is free, clearing takes a lock
                 self._idle.clear()
+                self._begin.set()
             if self._thread is None:
                 self._start()
             if len(self._queue) >= self._settings.batch_size:
@@ -77,8 +80,12 @@ class Delivery(Generic[T]):
 
     def flush(self, timeout_ms: int) -> bool:
         """Wait until everything queued is delivered or given up; False when the time ran out first."""
+        started = monotonic()
         self._wake.set()
-        return self._idle.wait(timeout_ms / 1000)
+        self._begin.set()
+        if not self._idle.wait(timeout_ms / 1000):
+            return False
+        return self._flush_behind(max(timeout_ms - int((monotonic() - started) * 1000), 0))
 
     def shutdown(self) -> bool:
         """Deliver what waits, for `shutdown_timeout_ms` at most; what is left then is dropped. Safe to call twice.
@@ -90,6 +97,7 @@ class Delivery(Generic[T]):
         self._deadline = monotonic() + self._settings.shutdown_timeout_ms / 1000
         self._stop.set()
         self._wake.set()
+        self._begin.set()
         if self._thread is not None:
             self._thread.join(self._settings.shutdown_timeout_ms / 1000 + 1)
         in_hand = self._in_hand
@@ -111,6 +119,8 @@ class Delivery(Generic[T]):
 
     def _run(self) -> None:
         while True:
+            self._begin.wait()
+            self._begin.clear()
             self._wake.wait(self._settings.flush_interval_ms / 1000)
             self._wake.clear()
             while self._queue and monotonic() < self._deadline:
@@ -119,8 +129,9 @@ class Delivery(Generic[T]):
                 self._deliver(batch)
                 self._in_hand = 0
             self._idle.set()
-            if self._queue:
-                self._idle.clear()  # put() came between the last look and the mark
+            if self._queue:  # put() came between the last look and the mark
+                self._idle.clear()
+                self._begin.set()
             if self._stop.is_set():
                 return
 

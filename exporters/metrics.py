@@ -41,6 +41,7 @@ class CallMetrics:
             "llmcost.duplicates", "{record}", "Records that repeat a call which another record tells"
         )
         self._dropped = meter.create_counter("llmcost.dropped", "{call}", "Calls that did not reach the ledger")
+        self._dead = meter.create_counter("llmcost.dead_letters", "{call}", "Calls refused by the ledger and set aside")
         self._refreshes = meter.create_counter(
             "llmcost.price_book.refreshes", "{refresh}", "Looks for newer prices, by result"
         )
@@ -101,6 +102,10 @@ class CallMetrics:
         self._meter.create_observable_gauge(
             "llmcost.price_book.age", [observe], "s", "Time since the price data was last known to be right"
         )
+
+    def set_aside(self, count: int) -> None:
+        """Count calls that the ledger refused and that are kept as dead letters."""
+        self._dead.add(count)
 
     def dropped(self, count: int, reason: str) -> None:
         """Count calls that are lost to the ledger."""

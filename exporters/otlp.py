@@ -5,12 +5,19 @@ Every GenAI span goes, sampled or not; the receiver prices and attributes them.
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_llmcost.errors import MissingExtraError, RetryableError
+from otel_llmcost.exporters.forking import call_in_child
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from otel_llmcost.exporters.otlp_messages import SpanOrMessageExporter
 
 
 class OtlpForwarder:
@@ -27,10 +34,15 @@ class OtlpForwarder:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self._endpoint = f"{host}:{parts.port or 4317}"
         self._secure = parts.scheme == "otlps"
-        self._exporter: SpanExporter | None = None
+        self._leave_to_parent()
+        call_in_child(self._leave_to_parent)
 
-    def write(self, spans: Sequence[ReadableSpan]) -> None:
-        """Send the spans; returns when the receiver has acknowledged them.
+    def _leave_to_parent(self) -> None:
+        """No connection yet; in a forked child the one there is belongs to the parent."""
+        self._exporter: SpanOrMessageExporter | None = None
+
+    def write(self, spans: "Sequence[ReadableSpan] | Sequence[ExportTraceServiceRequest]") -> None:
+        """Send spans, or messages made of them; returns when the receiver has acknowledged them.
 
         Raises:
             RetryableError: it has not.
@@ -46,7 +58,7 @@ class OtlpForwarder:
             self._exporter.shutdown()
             self._exporter = None
 
-    def _connect(self) -> SpanExporter:
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    def _connect(self) -> "SpanOrMessageExporter":
+        from otel_llmcost.exporters.otlp_messages import SpanOrMessageExporter
 
-        return OTLPSpanExporter(endpoint=self._endpoint, insecure=not self._secure)
+        return SpanOrMessageExporter(endpoint=self._endpoint, insecure=not self._secure)

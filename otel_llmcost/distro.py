@@ -27,8 +27,10 @@ from otel_llmcost.call import LLMCall, Source
 from otel_llmcost.errors import ConfigError, InputError, LlmcostError
 from otel_llmcost.exporters import Sink, open_sink
 from otel_llmcost.exporters.delivery import Delivery
+from otel_llmcost.exporters.line_codec import LineCodec
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.exporters.otlp import OtlpForwarder
+from otel_llmcost.exporters.safekeeping import keeping
 from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.pricing.configured import as_of_s, refreshing
@@ -36,7 +38,7 @@ from otel_llmcost.processors.lineage import LineageSpanProcessor
 from otel_llmcost.processors.sampler import RecordGenAiSampler
 from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
 from otel_llmcost.processors.tree import seen_genai
-from otel_llmcost.settings import Settings, load_settings
+from otel_llmcost.settings import DeliverySettings, Settings, load_settings
 
 _logger = logging.getLogger("otel_llmcost")
 
@@ -108,6 +110,7 @@ class _OpenLedger:
 
     take: Callable[[list[ReadableSpan]], None]
     close: Callable[[], None]
+    flush: Callable[[int], bool]
     metrics: CallMetrics
     identified: Callable[[ReadableSpan], LLMCall | None]
 
@@ -123,10 +126,24 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
         return pipeline.identified(from_sdk(span), Source.SDK_SPAN)
 
     if settings.ledger.startswith("otlp"):
-        forwarder = OtlpForwarder(settings.ledger)
-        return _OpenLedger(forwarder.write, forwarder.close, metrics, identified)
-    sink = open_sink(settings.ledger)
-    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, metrics, identified)
+        forwarding = _forwarding(settings, metrics)
+        return _OpenLedger(*forwarding, metrics, identified)
+    ledger = open_sink(settings.ledger)
+    sink = keeping(settings.ledger, settings.delivery, LineCodec(), (ledger.write, ledger.close), metrics)
+    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, sink.flush, metrics, identified)
+
+
+def _forwarding(
+    settings: Settings, metrics: CallMetrics
+) -> tuple[Callable[[list[ReadableSpan]], None], Callable[[], None], Callable[[int], bool]]:
+    """How spans are taken on their way to an OTLP receiver, closed and flushed."""
+    forwarder = OtlpForwarder(settings.ledger)
+    if not settings.delivery.spool:
+        return forwarder.write, forwarder.close, lambda _timeout_ms: True
+    from otel_llmcost.exporters.otlp_messages import SpanCodec, message_of
+
+    sink = keeping(settings.ledger, settings.delivery, SpanCodec(), (forwarder.write, forwarder.close), metrics)
+    return lambda spans: sink.write([message_of(span) for span in spans]), sink.close, sink.flush
 
 
 def _keep_book_new(settings: Settings, pipeline: Pipeline, metrics: CallMetrics) -> None:
@@ -150,10 +167,20 @@ def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | 
     provider.sampler = RecordGenAiSampler(provider.sampler)
     counts_agents = bool(settings.identity.closed_frameworks)
     provider.add_span_processor(LineageSpanProcessor(ledger.identified, counts_agents=counts_agents))
-    delivery: Delivery[ReadableSpan] = Delivery(ledger.take, settings.delivery, ledger.metrics.dropped)
+    delivery: Delivery[ReadableSpan] = Delivery(
+        ledger.take, _at_the_pace_of_the_spool(settings.delivery), ledger.metrics.dropped, ledger.flush
+    )
     processor = LedgerSpanProcessor(delivery, ledger.close)
     provider.add_span_processor(processor)
     _settle_at_exit(processor)
+
+
+def _at_the_pace_of_the_spool(delivery: DeliverySettings) -> DeliverySettings:
+    """With a spool, memory is left soon; the spool goes to the ledger at the pace of `flush_interval_ms`."""
+    if not delivery.spool:
+        return delivery
+    interval_ms = min(delivery.spool_interval_ms, delivery.flush_interval_ms)
+    return delivery.model_copy(update={"flush_interval_ms": interval_ms})
 
 
 def _settle_at_exit(processor: LedgerSpanProcessor) -> None:

@@ -54,6 +54,12 @@ def _check_source(source: str) -> str:
     return source
 
 
+def _check_directory(path: str) -> str:
+    if path and not Path(path).is_absolute():
+        raise ValueError("must be an absolute path: not every process starts in the same directory")
+    return path
+
+
 def _check_sha256(text: str) -> str:
     if text and not re.fullmatch(r"[0-9a-f]{64}", text):
         raise ValueError("must be 64 lower-case hex digits")
@@ -67,6 +73,7 @@ def _check_dimension(name: str) -> str:
 
 
 LedgerUrl = Annotated[str, AfterValidator(_check_ledger)]
+Directory = Annotated[str, AfterValidator(_check_directory)]
 DimensionName = Annotated[str, AfterValidator(_check_dimension)]
 
 
@@ -142,6 +149,19 @@ class DeliverySettings(Section):
     """Longest wait of a line before it is written."""
     shutdown_timeout_ms: Annotated[int, Field(ge=0, le=600_000)] = 10_000
     """Longest wait for the ledger when the application ends."""
+    spool: Directory = ""
+    """Directory that keeps lines on disk until the ledger has them, across crashes, restarts and outages; empty: lines
+    wait in memory only. Processes of one machine share it."""
+    spool_interval_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    """Longest wait of a line before it is in the spool: what a crash may cost."""
+    spool_max_bytes: Annotated[int, Field(ge=1_048_576, le=1 << 50)] = 1_073_741_824
+    """Bytes of the spool at most, and of the dead letters; about 1 KB a line."""
+    spool_sync: Annotated[bool, Field(strict=False)] = True
+    """Lines in the spool survive a crash of the machine too; `false`: of the process only, with less work for the
+    disk."""
+    dead_letters: Directory = ""
+    """Directory for lines that the ledger refuses for good, until `otel-llmcost ledger replay`; empty: in `spool`, and
+    without one they are dropped and counted."""
 
 
 class MetricsSettings(Section):
