@@ -130,11 +130,14 @@ class Pipeline:
             if name in found:
                 object.__setattr__(call, name, found.pop(name))
         object.__setattr__(call, "tags", found)
-        cost = price_call(call, self.book)
-        object.__setattr__(call, "cost", cost)
-        if call.usage.rule.startswith(CACHE_HIT_RULE):
-            object.__setattr__(call, "cost", _avoided(cost))
+        object.__setattr__(call, "cost", cost_of(call, self.book))
         return call
+
+
+def cost_of(call: LLMCall, book: PriceBook) -> Cost:
+    """What the bill line of a call says: what the call cost, and nothing where the answer came from a cache."""
+    cost = price_call(call, book)
+    return _avoided(cost) if call.usage.rule.startswith(CACHE_HIT_RULE) else cost
 
 
 def _fill(call: LLMCall, **fields: Any) -> None:
