@@ -5,8 +5,9 @@ unless `currency` says otherwise. An entry holds from the day `from`, 00:00 UTC,
 first that it does not hold on.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -355,6 +356,7 @@ SECTIONS: Final = ("models", "deployments", "discounts", "commitments", "free", 
 """In the order in which they change a price."""
 
 
-def json_schema() -> Mapping[str, Any]:
-    """The JSON Schema of a price file, for editors."""
-    return PriceFile.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+def schema_text() -> str:
+    """The JSON Schema of a price file, for editors, as it stands in docs/prices.schema.json."""
+    schema = PriceFile.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -146,6 +146,14 @@ class Overlays:
         priced = plan.over(rates)
         return Charges(priced.charges(call, list_by_bucket), priced.request_charge(call), plan.reason, plan.estimated)
 
+    def own_models(self) -> Sequence[tuple[str, str]]:
+        """Seller and model of the private models that are named, not matched by a pattern."""
+        named = [rule.matcher.conditions for rule in self._models.rules]
+        pairs = {
+            (seller, model) for when in named for seller in when.get("provider", ()) for model in when.get("model", ())
+        }
+        return sorted(pair for pair in pairs if "*" not in "".join(pair))
+
     def rests_on_month(self, entry_id: str) -> bool:
         """Whether a private model is one whose price a month's use decides."""
         return entry_id in self._amortised

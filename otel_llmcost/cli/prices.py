@@ -1,0 +1,37 @@
+"""`otel-llmcost prices`: what calls cost, by the book and by price files of your own. One module per action."""
+
+import argparse
+from typing import Final
+
+from otel_llmcost.cli import prices_age, prices_check, prices_diff, prices_import, prices_list, prices_show
+
+NAME: Final = "prices"
+HELP: Final = "list, explain, compare and check prices"
+
+ACTIONS: Final = (prices_list, prices_show, prices_diff, prices_check, prices_age, prices_import)
+
+_EPILOG: Final = """\
+examples:
+  otel-llmcost prices list --seller openai --model "gpt-5*"
+  otel-llmcost prices show openai/gpt-5 --set customer=acme
+  otel-llmcost prices diff bundled data.json
+  otel-llmcost prices check --against HEAD
+  otel-llmcost prices age --max-age 30d
+  otel-llmcost prices import-litellm model_prices.json --from 2026-01-01 > prices/litellm.yaml
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the actions."""
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    for action in ACTIONS:
+        below = actions.add_parser(action.NAME, help=action.HELP, description=action.HELP)
+        action.configure(below)
+        below.set_defaults(act=action.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the action."""
+    code: int = args.act(args)
+    return code
