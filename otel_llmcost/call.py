@@ -4,14 +4,14 @@ Hosts feed it in (a span of the application, an OTLP message, a row of a file), 
 OTLP, metrics). It is frozen: a step that knows more makes a new record.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from otel_llmcost.money import ZERO, sum_usd
+from otel_llmcost.money import ZERO, pico_of, usd_of
 
 NO_ID: Final = b""
 
@@ -173,19 +173,65 @@ AGENT_RULE: Final = "agent:"
 UNKNOWN_USAGE: Final = Usage(known=False, rule="none")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Amounts:
-    """USD per part of the bill, each rounded to 1e-12."""
+    """USD per part of the bill, each rounded half-even to 1e-12.
 
-    input_usd: Decimal = ZERO
-    output_usd: Decimal = ZERO
-    cache_read_usd: Decimal = ZERO
-    cache_write_usd: Decimal = ZERO
-    other_usd: Decimal = ZERO
+    Kept as integers of pico-USD (1e-12 USD) in the order of `Part`: sums are exact, and a `Decimal` is made where one
+    is read.
+    """
+
+    pico_usd: tuple[int, ...]
+
+    def __init__(
+        self,
+        input_usd: Decimal = ZERO,
+        output_usd: Decimal = ZERO,
+        cache_read_usd: Decimal = ZERO,
+        cache_write_usd: Decimal = ZERO,
+        other_usd: Decimal = ZERO,
+    ) -> None:
+        parts = (input_usd, output_usd, cache_read_usd, cache_write_usd, other_usd)
+        object.__setattr__(self, "pico_usd", tuple(map(pico_of, parts)))
+
+    @classmethod
+    def of_pico(cls, pico_usd: Iterable[int]) -> "Amounts":
+        """Amounts out of pico-USD in the order of `Part`."""
+        amounts = _new(cls)
+        _set_pico_usd(amounts, tuple(pico_usd))
+        return amounts
+
+    @property
+    def input_usd(self) -> Decimal:
+        return usd_of(self.pico_usd[0])
+
+    @property
+    def output_usd(self) -> Decimal:
+        return usd_of(self.pico_usd[1])
+
+    @property
+    def cache_read_usd(self) -> Decimal:
+        return usd_of(self.pico_usd[2])
+
+    @property
+    def cache_write_usd(self) -> Decimal:
+        return usd_of(self.pico_usd[3])
+
+    @property
+    def other_usd(self) -> Decimal:
+        return usd_of(self.pico_usd[4])
 
     @property
     def total_usd(self) -> Decimal:
-        return sum_usd(self.input_usd, self.output_usd, self.cache_read_usd, self.cache_write_usd, self.other_usd)
+        return usd_of(sum(self.pico_usd))
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part}_usd={usd_of(pico)}" for part, pico in zip(Part, self.pico_usd, strict=True) if pico)
+        return f"Amounts({parts})"
+
+
+_new = object.__new__
+_set_pico_usd: Final = Amounts.__dict__["pico_usd"].__set__  # past `frozen`, for a record that nobody has seen yet
 
 
 @dataclass(frozen=True, slots=True)
