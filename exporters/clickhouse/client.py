@@ -11,8 +11,9 @@ and CLICKHOUSE_PASSWORD. Neither ever shows in an exception, a log line or a rep
 import fcntl
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -23,12 +24,20 @@ from otel_llmcost.errors import ConfigError, MissingExtraError, RetryableError
 from otel_llmcost.exporters.clickhouse.failures import translated
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
 DEFAULT_DATABASE: Final = "llmcost"
 DEFAULT_PORTS: Final = {"clickhouse": 8123, "clickhouses": 8443}
 CONNECT_TIMEOUT_S: Final = 5
 ANSWER_TIMEOUT_S: Final = 60
+
+_ARROW_SETTINGS: Final = {
+    "output_format_arrow_low_cardinality_as_dictionary": 1,
+    "output_format_arrow_string_as_string": 0,  # a text that somebody else wrote need not be UTF-8
+    "output_format_arrow_fixed_string_as_fixed_byte_array": 1,
+    "output_format_arrow_compression_method": "none",
+}
 
 _DATABASE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HOLDER: Final = re.compile(r"^PID: (\d+)", re.MULTILINE)
@@ -167,6 +176,68 @@ class Ledger:
         with translated(self.url.address, with_text=True):
             self.client.command(statement.replace("{database}", f"`{self.url.database}`"), use_database=False)
 
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> "pa.Table":
+        """Rows of a query as columns: dictionaries of words, texts as bytes, amounts as decimals.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed.
+            DeliveryError: with the server's own words.
+        """
+        arrow = _pyarrow()
+        with translated(self.url.address, with_text=True):
+            self.client.database = self.url.database
+            raw = self.client.raw_query(
+                sql, dict(parameters or {}), settings=self._settable(_ARROW_SETTINGS), fmt="ArrowStream"
+            )
+            return arrow.ipc.open_stream(raw).read_all()
+
+    def insert_arrow(self, table: str, columns: "pa.Table") -> None:
+        """Store columns in a table of the ledger; return when the server has stored them.
+
+        Raises:
+            DeliveryError: they were not stored.
+        """
+        sink = _pyarrow().BufferOutputStream()
+        with _pyarrow().ipc.new_stream(sink, columns.schema) as stream:
+            stream.write_table(columns)
+        self.insert(table, columns.column_names, sink.getvalue().to_pybytes(), "ArrowStream")
+
+    def insert(self, table: str, columns: Sequence[str], block: bytes, block_format: str) -> None:
+        """Store a block of rows; return when the server has stored it. The same block again changes nothing.
+
+        Raises:
+            DeliveryError: it was not stored; the text holds no value of it.
+        """
+        settings = {
+            # Answer when the rows are stored, not when they are buffered.
+            "async_insert": 0,
+            "wait_end_of_query": 1,
+            # The same batch again, after an answer that was lost on the way, is dropped by the server.
+            "insert_deduplicate": 1,
+            "insert_deduplication_token": blake2b(block, digest_size=16).hexdigest(),
+        }
+        with translated(self.url.address):
+            self.client.raw_insert(
+                f"`{self.url.database}`.{table}",
+                list(columns),
+                self._compressed(block),
+                settings=self._settable(settings),
+                fmt=block_format,
+                compression=self.client.write_compression,
+            )
+
+    def _settable(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that the server lets us set. Its defaults store before they answer too, and the table itself collapses
+        a batch that comes twice."""
+        known = self.client.server_settings
+        return {name: value for name, value in settings.items() if name not in known or not known[name].readonly}
+
+    def _compressed(self, block: bytes) -> bytes:
+        from clickhouse_connect.driver.compression import get_compressor
+
+        compressor: Any = get_compressor(self.client.write_compression)
+        return bytes(compressor.compress_block(block)) + bytes(compressor.flush() or b"")
+
     def close(self) -> None:
         """Release the connection. Safe to call twice."""
         self.client.close()
@@ -178,6 +249,14 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.ipc
+    except ImportError:
+        raise MissingExtraError("reading the ledger in columns (pyarrow)", "local") from None
+    return pyarrow
 
 
 def _server_client(url: LedgerUrl) -> "Client":

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from hashlib import blake2b
 from threading import Lock
 from typing import Any, Final
 from weakref import WeakMethod
@@ -90,36 +89,7 @@ class _Table:
     def insert(self, filled: dict[str, list[Any]]) -> None:
         with translated(self.ledger.url.address):
             block = native_block(filled)
-            client = self.ledger.client
-            client.raw_insert(
-                f"`{self.ledger.url.database}`.{TABLE}",
-                list(filled),
-                self._compressed(block),
-                settings=self._settable(
-                    {
-                        # Answer when the rows are stored, not when they are buffered.
-                        "async_insert": 0,
-                        "wait_end_of_query": 1,
-                        # The same batch again, after an answer that was lost on the way, is dropped by the server.
-                        "insert_deduplicate": 1,
-                        "insert_deduplication_token": blake2b(block, digest_size=16).hexdigest(),
-                    }
-                ),
-                fmt="Native",
-                compression=client.write_compression,
-            )
-
-    def _settable(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Those that the server lets us set. Its defaults store before they answer too, and the table itself collapses
-        a batch that comes twice."""
-        known = self.ledger.client.server_settings
-        return {name: value for name, value in settings.items() if name not in known or not known[name].readonly}
-
-    def _compressed(self, block: bytes) -> bytes:
-        from clickhouse_connect.driver.compression import get_compressor
-
-        compressor: Any = get_compressor(self.ledger.client.write_compression)
-        return bytes(compressor.compress_block(block)) + bytes(compressor.flush() or b"")
+        self.ledger.insert(TABLE, list(filled), block, "Native")
 
 
 def create_missing(ledger: Ledger) -> None:
