@@ -9,6 +9,7 @@ import sys
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, localcontext
 from itertools import accumulate, chain
 from typing import Any, Final
@@ -20,6 +21,7 @@ _LITTLE: Final = sys.byteorder == "little"
 _LENGTHS: Final = tuple(varint(length) for length in range(1024))
 _SHARED_DICTIONARIES: Final = (1).to_bytes(8, "little")
 _ADDITIONAL_KEYS: Final = 1 << 9 | 1 << 10  # the keys follow, and they are a new dictionary
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 _MICROMICRO: Final = Decimal(10) ** 12
 
 
@@ -80,6 +82,22 @@ def _pack_money(column: Sequence[Decimal]) -> bytes:
         return _numbers("q", [int(usd * _MICROMICRO) if usd else 0 for usd in column])
 
 
+def _pack_dates(column: Sequence[date]) -> bytes:
+    return _numbers("H", [day.toordinal() - _FIRST_DAY for day in column])
+
+
+def decimal(precision: int, scale: int) -> Type:
+    """Amounts of up to 38 digits, rounded half-even to `scale` digits after the point."""
+    unit = Decimal(10) ** scale
+
+    def pack(column: Sequence[Decimal]) -> bytes:
+        with localcontext(EXACT):
+            units = [int((value * unit).to_integral_value()) for value in column]
+        return b"".join([value.to_bytes(16, "little", signed=True) for value in units])
+
+    return Type(f"Decimal({precision}, {scale})", pack)
+
+
 def nullable(of: Type) -> Type:
     """That type or None."""
 
@@ -112,6 +130,7 @@ def array_of(of: Type) -> Type:
     return Type(f"Array({of.name})", pack, of.prefix)
 
 
+DATE: Final = Type("Date", _pack_dates)
 UINT8: Final = _unsigned(8, "B")
 UINT16: Final = _unsigned(16, "H")
 UINT32: Final = _unsigned(32, "I")

@@ -31,6 +31,7 @@ from otel_llmcost.pricing.overlays.overlays import Overlays
 from otel_llmcost.pricing.overlays.totals import PeriodTotals
 
 FORMAT: Final = 1
+_NO_CONTEXT: Final[Mapping[str, str]] = {}
 _LEFT_OUT: Final = frozenset({"extractors"})
 
 
@@ -116,20 +117,19 @@ def prices_of(book: PriceBook) -> Iterator[ArchivedPrice]:
 
 
 def _rows_of(info: ModelInfo) -> Iterator[tuple[Mapping[str, str], str, str, str, ModelPrice]]:
-    if isinstance(info.prices, ModelPrice):
-        yield {}, "", "", "", info.prices
-    else:
-        starts = sorted(
-            row.constraint.start_date for row in info.prices if isinstance(row.constraint, StartDateConstraint)
-        )
-        for row in info.prices:
-            began = row.constraint.start_date if isinstance(row.constraint, StartDateConstraint) else None
-            ends = next((day.isoformat() for day in starts if began is None or day > began), "")
-            yield {}, began.isoformat() if began else "", ends, _daily(row.constraint), row.prices
-    for variant in info.price_variants or ():
-        began = variant.constraint.start_date if isinstance(variant.constraint, StartDateConstraint) else None
-        day = began.isoformat() if began else ""
-        yield variant.when, day, "", _daily(variant.constraint), variant.prices
+    listed = [(_NO_CONTEXT, None, info.prices)] if isinstance(info.prices, ModelPrice) else []
+    if not listed:
+        listed = [(_NO_CONTEXT, row.constraint, row.prices) for row in info.prices]
+    listed += [(variant.when, variant.constraint, variant.prices) for variant in info.price_variants or ()]
+    for context, constraint, prices in listed:
+        began = _began(constraint)
+        later = [_began(other) for beside, other, _ in listed if beside == context]
+        ends = min((day for day in later if day > began), default="")
+        yield context, began, ends, _daily(constraint), prices
+
+
+def _began(constraint: StartDateConstraint | TimeOfDateConstraint | None) -> str:
+    return constraint.start_date.isoformat() if isinstance(constraint, StartDateConstraint) else ""
 
 
 def _daily(constraint: StartDateConstraint | TimeOfDateConstraint | None) -> str:
