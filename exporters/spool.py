@@ -166,16 +166,15 @@ class Spool:
         Raises:
             OSError: the directory cannot be read or written.
         """
-        found: list[Segment] = []
-        for writer in sorted(self._other_writers()):
-            lock = _try_lock(self.directory / f"{writer}{LOCK}")
-            if lock is None:
-                continue
-            try:
-                found += self._take_over(writer)
-            finally:
-                os.close(lock)
-        return found
+        return [segment for writer in self._locked_writers() for segment in self._take_over(writer)]
+
+    def abandoned(self) -> list[Segment]:
+        """The segments of writers that are gone, left as they are.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        return [Segment(path) for writer in self._locked_writers() for path in sorted(self._segments_of(writer))]
 
     def release(self) -> None:
         """Close everything. What was not delivered is left for the next process. Safe to call twice."""
@@ -215,6 +214,16 @@ class Spool:
     def _other_writers(self) -> set[str]:
         names = (path.name.partition(".")[0] for path, _ in _files(self.directory) if path.suffix in (LOCK, SEGMENT))
         return {name for name in names if name != self._writer}
+
+    def _locked_writers(self) -> Iterator[str]:
+        """Every writer that is gone, with its lock held until the next one is asked for."""
+        for writer in sorted(self._other_writers()):
+            lock = _try_lock(self._lock_path(writer))
+            if lock is not None:
+                try:
+                    yield writer
+                finally:
+                    os.close(lock)
 
     def _take_over(self, writer: str) -> list[Segment]:
         """Rename the segments of a writer whose lock we hold."""

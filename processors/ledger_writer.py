@@ -6,7 +6,7 @@ not a hundred. Nothing is held back for a timer, and nothing waits here that its
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Thread
@@ -15,13 +15,17 @@ from typing import Final
 from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import DeliveryError, PermanentError, RetryableError
 from otel_llmcost.exporters import Sink
+from otel_llmcost.exporters.salvage import Salvage
 
 logger = logging.getLogger(__name__)
 
 MAX_LINES: Final = 20_000
 """Lines of one write at most, unless a single request has more."""
-MAX_REFUSED: Final = 16
-"""After so many refused lines and none stored, the ledger is at fault and not the lines."""
+
+
+Refused = tuple[LLMCall, str]
+"""A line and why the ledger does not take it."""
+SetAside = Callable[[Sequence[Refused]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,15 @@ class _Request:
 
 
 class LedgerWriter:
-    """Owns a sink and the one thread that writes to it."""
+    """Owns a sink and the one thread that writes to it.
 
-    def __init__(self, sink: Sink) -> None:
+    `set_aside` keeps lines that the ledger refuses, durably; what it kept is acknowledged. Without it their senders are
+    told.
+    """
+
+    def __init__(self, sink: Sink, set_aside: SetAside | None = None) -> None:
         self._sink = sink
+        self._set_aside = set_aside
         self._waiting: deque[_Request] = deque()
         self._changed = Condition()
         self._closing = False
@@ -94,16 +103,18 @@ class LedgerWriter:
         A line is refused for good only when the ledger took others meanwhile: a ledger that refuses everything (a
         wrong password, a table of another version) is at fault itself, and its senders keep their lines.
         """
-        salvage = _Salvage(self._sink)
+        salvage = Salvage(self._sink.write)
         try:
             refused = [salvage.write(request.calls) for request in batch]
+            if not salvage.stored:
+                raise RetryableError(f"the ledger refuses every line: {error}")
+            if self._set_aside is not None:
+                self._set_aside([each for lines in refused for each in lines])
+                refused = [[] for _ in batch]
         except Exception as unforeseen:  # noqa: BLE001 - as above
             self._fail(batch, unforeseen)
         else:
-            if salvage.stored:
-                self._answer(batch, refused)
-            else:
-                self._fail(batch, RetryableError(f"the ledger refuses every line: {error}"))
+            self._answer(batch, [[reason for _, reason in lines] for lines in refused])
 
     def _answer(self, batch: list[_Request], refused: list[list[str]]) -> None:
         if self._failing:
@@ -119,32 +130,3 @@ class LedgerWriter:
         self._failing = True
         for request in batch:
             request.done.set_exception(error)
-
-
-class _Salvage:
-    """Halves what the ledger refuses until the lines at fault stand alone."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._refused = 0
-        self.stored = 0
-
-    def write(self, calls: Sequence[LLMCall]) -> list[str]:
-        """The reason for each line that was refused."""
-        reasons: list[str] = []
-        parts = [calls]
-        while parts:
-            part = parts.pop()
-            try:
-                self._sink.write(part)
-            except PermanentError as error:
-                if len(part) > 1:
-                    parts += [part[len(part) // 2 :], part[: len(part) // 2]]
-                    continue
-                reasons.append(str(error))
-                self._refused += 1
-                if self.stored == 0 and self._refused >= MAX_REFUSED:
-                    raise RetryableError(f"the ledger refuses line after line: {error}") from error
-            else:
-                self.stored += len(part)
-        return reasons

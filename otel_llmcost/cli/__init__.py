@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from otel_llmcost import __version__
-from otel_llmcost.cli import config, import_usage, prices, query, up
+from otel_llmcost.cli import config, import_usage, ledger_commands, prices, query, up
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.errors import (
     ConfigError,
@@ -23,7 +23,18 @@ from otel_llmcost.errors import (
     nearest,
 )
 
-__all__ = ["COMMANDS", "EXIT_CODES", "build_parser", "config", "import_usage", "main", "prices", "query", "up"]
+__all__ = [
+    "COMMANDS",
+    "EXIT_CODES",
+    "build_parser",
+    "config",
+    "import_usage",
+    "ledger_commands",
+    "main",
+    "prices",
+    "query",
+    "up",
+]
 
 PROG: Final = "otel-llmcost"
 INTERNAL_ERROR: Final = 70
@@ -62,7 +73,7 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-COMMANDS: Final[tuple[Command, ...]] = (up, import_usage, query, prices, config)
+COMMANDS: Final[tuple[Command, ...]] = (up, import_usage, query, ledger_commands, prices, config)
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,6 +16,8 @@ from otel_llmcost.errors import ConfigError, MissingExtraError
 from otel_llmcost.settings import Settings
 
 if TYPE_CHECKING:
+    from otel_llmcost.exporters import Sink
+    from otel_llmcost.processors.ledger_writer import SetAside
     from otel_llmcost.processors.receiver import TraceIntake
 
 NAME: Final = "up"
@@ -115,7 +117,6 @@ def _is_loopback(host: str) -> bool:
 
 async def serve(settings: Settings, options: Options) -> None:
     """Start everything, serve until a signal, and stop in the order in which nothing is lost."""
-    from otel_llmcost.exporters import open_sink
     from otel_llmcost.pipeline import Pipeline
     from otel_llmcost.pricing.configured import refreshing
     from otel_llmcost.processors.ledger_writer import LedgerWriter
@@ -126,7 +127,7 @@ async def serve(settings: Settings, options: Options) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:  # what starts last stops first: the servers, the intake, then the sink
         endpoints = [await _start_sql(stack, settings, options)] if settings.ledger.startswith("chdb:") else []
-        writer = LedgerWriter(open_sink(settings.ledger))
+        writer = LedgerWriter(*_sink_and_aside(settings))
         stack.push_async_callback(asyncio.to_thread, writer.close)
         pipeline = Pipeline.from_settings(settings)
         refresher = refreshing(pipeline, settings)
@@ -146,6 +147,21 @@ async def serve(settings: Settings, options: Options) -> None:
         await stopped.wait()
         print("otel-llmcost: draining", flush=True)
     print("otel-llmcost: stopped", flush=True)
+
+
+def _sink_and_aside(settings: Settings) -> tuple["Sink", "SetAside | None"]:
+    """The ledger, and where the lines go that it refuses for good."""
+    from otel_llmcost.exporters import open_sink
+    from otel_llmcost.exporters.line_codec import LineCodec
+    from otel_llmcost.exporters.metrics import CallMetrics
+    from otel_llmcost.exporters.outlet import Outlet
+    from otel_llmcost.exporters.safekeeping import dead_letters
+
+    sink = open_sink(settings.ledger)
+    letters = dead_letters(settings.ledger, settings.delivery)
+    if letters is None:
+        return sink, None
+    return sink, Outlet(sink.write, LineCodec(), CallMetrics(settings.metrics.dimensions), letters).set_aside
 
 
 async def _start_http(stack: AsyncExitStack, app: Any, host: str, port: int, option: str) -> int:

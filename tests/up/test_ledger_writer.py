@@ -8,7 +8,8 @@ import pytest
 from factories import make_call
 from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import PermanentError, RetryableError
-from otel_llmcost.processors.ledger_writer import MAX_LINES, MAX_REFUSED, LedgerWriter
+from otel_llmcost.exporters.salvage import MAX_REFUSED
+from otel_llmcost.processors.ledger_writer import MAX_LINES, LedgerWriter
 
 
 class MemorySink:
