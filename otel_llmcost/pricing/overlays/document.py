@@ -249,7 +249,7 @@ class Markup(Conditional):
     """Percent on top."""
     per_call: Amount = Field(default=0, validate_default=True)
     """Fixed amount on top of each call."""
-    on: Literal["effective", "list"] = "effective"
+    percent_of: Literal["effective", "list"] = "effective"
     """What the percentage is of: the cost after everything else, or the list price, which then is the price."""
 
 

@@ -222,7 +222,7 @@ def _left_over(allowed: Decimal, used: Decimal) -> Decimal:
 def markup(effect: Effect, rule: Rule[Markup], terms: Terms) -> Step:
     """What is put on top."""
     entry = rule.entry
-    if entry.on == "list":
+    if entry.percent_of == "list":
         effect = Effect()
     marked = effect.scaled(ONE + entry.percent / HUNDRED) if entry.percent else effect
     return Step(marked.plus(request_usd=terms.usd(entry.per_call, entry)) if entry.per_call else marked)
