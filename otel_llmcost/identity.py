@@ -209,7 +209,7 @@ def trace_ids(call: LLMCall) -> tuple[bytes, ...]:
 class Facts:
     """What decides whether two records, one of them around the other, are one call, and which one stands for it.
 
-    `level`: how sure the record's id is (`_level`). No times: the clocks of two processes may be an hour apart, and
+    `level`: how sure the id is (`_level`). No times: the clocks of two processes may be an hour apart, and
     an ancestor contains what is below it anyway.
     """
 
@@ -230,18 +230,32 @@ class Facts:
 
     def is_same_call(self, inner: "Facts") -> bool:
         """Whether `inner`, somewhere below this one, tells the same call."""
-        if inner.cached and self.level:
-            return False  # its response id is that of the call that was once bought
-        if is_measured(self.signature) and is_measured(inner.signature):
+        if self.cached != inner.cached and (self.cached or self.level):
+            return False  # a cache repeats the response id of the call that was once bought
+        if self.is_measured and inner.is_measured:
             return self.signature in (inner.signature, inner.uncached)
-        if inner.failed and is_measured(self.signature):
+        if inner.failed and self.is_measured:
             return False  # another attempt gave the usage
         return self.stem == inner.stem or not self.stem or not inner.stem
 
     def yields_to(self, inner: "Facts") -> bool:
-        """Of the same call: whether the inner record stands for it. A total order, so one record always remains."""
-        mine, theirs = (is_measured(self.signature), self.level), (is_measured(inner.signature), inner.level)
-        return mine <= theirs
+        """Of the same call: whether the inner record's id is the call's.
+
+        The order is one of ids, not of records, so that no two ids ever hide each other: the surer kind of id; of two
+        spans the inner one; of two others any, always the same. Which record is kept under the id is `version`'s.
+        """
+        if self.level == inner.level == 0:
+            return True
+        return (self.level, self.call_id) < (inner.level, inner.call_id)
+
+    def lends_to(self, other: "Facts") -> bool:
+        """Whether this record is to be kept under the id of `other` too: it alone has the numbers."""
+        return self.is_measured and not other.is_measured
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the usage is known by numbers."""
+        return is_measured(self.signature)
 
     def encoded(self) -> str:
         """As one attribute value; `decoded` reads it."""
@@ -260,19 +274,20 @@ class Facts:
 
 
 MAX_FACTS: Final = 4_096
-_FACTS: Final = re.compile(r"([0-9a-f]{32})\|([0-4])\|([^|]*)\|([^|]*)\|([0-3])\|(.*)", re.DOTALL)
+_FACTS: Final = re.compile(r"([0-9a-f]{32})\|([0-3])\|([^|]*)\|([^|]*)\|([0-3])\|(.*)", re.DOTALL)
 
 
 def _level(call: LLMCall) -> int:
-    """How sure an id is, from a span's (0) up to a seller's told by the seller's own host or at a gateway (4).
+    """How sure an id is: a span's (0), a response id in its trace (1), an exchange at the wire (2), a response id in
+    the world (3).
 
-    A record at level 0 may be hidden unseen by one below it (`outer_ids`), so nothing else may count there.
+    An id at level 0 is that of one span alone. It may be hidden unseen by a record below (`outer_ids`).
     """
     if call.call_id == response_key(call.provider, call.response_id):
-        return 4 if nearness(call) else 2
-    if call.source is Source.WIRE:
-        return 3 if seller_named(call.provider) else 1
-    return 1 if call.call_id == trace_key(call.response_id, call.trace_id) else 0
+        return 3
+    if call.call_id == trace_key(call.response_id, call.trace_id):
+        return 1
+    return 2 if call.call_id == digest(b"span", call.trace_id, call.span_id) else 0
 
 
 def digest(*parts: bytes) -> bytes:

@@ -14,10 +14,10 @@ restart. What is remembered is bounded; nothing depends on it but duplicates tha
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
-from otel_llmcost.call import LLMCall
-from otel_llmcost.identity import Facts, agent_key, is_measured, outer_ids, signature, trace_ids, with_claims
+from otel_llmcost.call import NO_ID, LLMCall
+from otel_llmcost.identity import Facts, agent_key, is_random, outer_ids, trace_ids, with_claims
 from otel_llmcost.lineage import Who, inherit
 
 MAX_DEPTH: Final = 64
@@ -30,14 +30,16 @@ MAX_BELOW: Final = 4_096
 class Seen:
     """A span as the tree knows it.
 
-    `call`: its record, where it has one. `boundary`: an agent, a tool or anything else of GenAI that is no inference:
-    what lies below it is never the same call as what lies above. `serves`: a server's span of a request for inference.
+    `call`: its record, where it has one. `genai`: a span of GenAI, with a record or without. `boundary`: one of an
+    agent, a tool or anything else that is no inference: what lies below it is never the same call as what lies above.
+    `serves`: a server's span of a request for inference.
     """
 
     key: bytes  # trace id and span id
     parent: bytes  # trace id and the parent's span id; empty for a root
     call: LLMCall | None = None
     who: Who = field(default_factory=dict)
+    genai: bool = False
     boundary: bool = False
     serves: bool = False
 
@@ -45,20 +47,21 @@ class Seen:
 class _Node:
     """A span in mind, with its record as it stands now."""
 
-    __slots__ = ("_facts", "awaits", "below", "call", "seen")
+    __slots__ = ("_facts", "awaits", "below", "call", "lent", "seen")
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
         self.call = seen.call
         self.awaits = b""  # the first span above that is not known
-        self.below: set[bytes] = set()  # records that were settled with this span
+        self.below: set[bytes] | None = None  # records that were settled with this span
+        self.lent: tuple[bytes, ...] = ()  # ids of others that this record is kept under too
         self._facts: Facts | None = None
 
     @property
     def facts(self) -> Facts:
         if self._facts is None:
-            assert self.call is not None
-            self._facts = Facts.of(self.call)
+            assert self.seen.call is not None
+            self._facts = Facts.of(self.seen.call)
         return self._facts
 
     @property
@@ -70,13 +73,22 @@ class _Round:
     """What one message changes. `again`: some of its spans came before, so whatever they touch is written again."""
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, LLMCall] = {}
+        self.rows: dict[bytes, _Node] = {}
         self.again = False
 
     def write(self, node: _Node, call: LLMCall) -> None:
+        """Set a record, and have it written where it has changed."""
         if self.again or call is not node.call:
             node.call = call
-            self.rows[node.seen.key] = call
+            self.rows[node.seen.key] = node
+
+    def written(self) -> Iterator[LLMCall]:
+        """The records, also under ids of others that have no numbers of their own."""
+        for node in self.rows.values():
+            assert node.call is not None
+            yield node.call
+            for call_id in node.lent:
+                yield replace(node.call, call_id=call_id, duplicate_of=NO_ID, covers=())
 
 
 class Kinship:
@@ -88,28 +100,17 @@ class Kinship:
         self._max_spans = max_spans
         self._names_unseen = names_unseen
         self._counts_agents = counts_agents
-        self._nodes: dict[bytes, _Node] = {}
+        self._nodes: dict[bytes, _Node] = {}  # of GenAI
+        self._plain: dict[bytes, _Node] = {}  # all others, which come in any number
         self._awaited: dict[bytes, set[bytes]] = {}  # span that is not known yet → records below it
-        self._siblings: dict[bytes, list[bytes]] = {}
+        self._siblings: dict[bytes, list[bytes]] = {}  # by the parent
+        self._answers: dict[tuple[bytes, str], list[bytes]] = {}  # by trace and random response id
         self._lock = Lock()
 
     def reset(self) -> None:
         """Forget everything: in a forked child, what the parent has in hand is the parent's."""
         self._lock = Lock()
-        self._nodes, self._awaited, self._siblings = {}, {}, {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is in mind."""
-        return not self._nodes
-
-    def knows(self, key: bytes) -> bool:
-        """Whether a span is in mind."""
-        return key in self._nodes
-
-    def awaits(self, key: bytes) -> bool:
-        """Whether some record waits to know this span."""
-        return key in self._awaited
+        self._nodes, self._plain, self._awaited, self._siblings, self._answers = {}, {}, {}, {}, {}
 
     def meet(self, spans: Sequence[Seen]) -> list[LLMCall]:
         """The rows to write now that these spans are known: their own and earlier ones that have changed."""
@@ -123,16 +124,17 @@ class Kinship:
             for key in due:
                 if key in self._nodes:
                     self._settle(self._nodes[key], this)
-            while len(self._nodes) > self._max_spans:
-                self._drop(next(iter(self._nodes)))
-            return list(with_claims(this.rows.values()))
+            for kept in (self._nodes, self._plain):
+                while len(kept) > self._max_spans:
+                    self._drop(next(iter(kept)))
+            return list(with_claims(this.written()))
 
     def forget(self, spans: Iterable[Seen]) -> None:
         """Take spans back whose rows were not stored; what is known of them below waits for them again."""
         with self._lock:
             for seen in spans:
                 node = self._drop(seen.key)
-                for key in node.below if node else ():
+                for key in (node.below or ()) if node else ():
                     below = self._nodes.get(key)
                     if below is not None:
                         self._await(below, seen.key)
@@ -142,30 +144,31 @@ class Kinship:
         due: dict[bytes, None] = {} if seen.call is None else {seen.key: None}
         due.update(dict.fromkeys(sorted(self._awaited.get(seen.key, ()))))
         node = _Node(seen)
-        known = self._nodes.get(seen.key)
+        known = self._find(seen.key)
         if known is not None:
             this.again = True
-            due.update(dict.fromkeys(sorted(known.below)))
+            due.update(dict.fromkeys(sorted(known.below or ())))
             node.below = known.below
             if seen.call is None and known.call is not None:
                 return due  # the same span from a sender that tells less
             self._drop(seen.key)
-        self._nodes[seen.key] = node
+        (self._nodes if seen.genai else self._plain)[seen.key] = node
         if seen.call is not None:
-            this.rows[seen.key] = seen.call
-            siblings = self._siblings.setdefault(seen.parent or seen.key[:16], [])
-            if len(siblings) < MAX_BELOW:
-                siblings.append(seen.key)
+            this.rows[seen.key] = node
+            _append(self._siblings, seen.parent or seen.key[:16], seen.key)
+            if is_random(seen.call.response_id):
+                _append(self._answers, (seen.key[:16], seen.call.response_id), seen.key)
         return due
 
     def _settle(self, node: _Node, this: _Round) -> None:
         """Compare a record with those around and beside it, and take from above what it does not tell."""
         above = list(self._ancestors(node))
         top = above[-1] if above else node
-        self._await(node, top.seen.parent if top.seen.parent not in self._nodes else b"")
+        self._await(node, top.seen.parent if self._find(top.seen.parent) is None else b"")
         who: dict[str, str] = {}
         inside, serving = not node.is_agent, False
         for ancestor in above:
+            ancestor.below = ancestor.below or set()
             if len(ancestor.below) < MAX_BELOW:
                 ancestor.below.add(node.seen.key)
             inside = inside and not ancestor.seen.boundary
@@ -186,7 +189,7 @@ class Kinship:
 
     def _ancestors(self, node: _Node) -> Iterator[_Node]:
         for _ in range(MAX_DEPTH):
-            above = self._nodes.get(node.seen.parent) if node.seen.parent else None
+            above = self._find(node.seen.parent)
             if above is None:
                 return
             yield above
@@ -222,27 +225,45 @@ class Kinship:
 
     def _relate_siblings(self, node: _Node, this: _Round) -> None:
         """Some emitters tell a call after the fact, in a span beside that of the SDK."""
-        if node.call is None or not node.call.response_id or not is_measured(node.facts.signature) or node.facts.cached:
+        if node.call is None or not node.call.response_id or node.facts.cached:
             return
         for key in self._siblings.get(node.seen.parent or node.seen.key[:16], ()):
             other = self._nodes.get(key)
-            if other is None or other.call is None or other.facts.cached:
-                continue
-            if _is_told_beside(node.call, other.call):
-                loser, winner = sorted((node, other), key=lambda each: (each.facts.level, each.facts.call_id))
-                _hide(loser, winner, this)
+            if other is not None and other is not node and _is_told_beside(node, other):
+                _hide(*sorted((node, other), key=_standing), this)
+        for key in self._answers.get((node.seen.key[:16], node.call.response_id), ()):
+            other = self._nodes.get(key)
+            if other is not None and {node.facts.level, other.facts.level} == {1, 3}:
+                _hide(*sorted((node, other), key=_standing), this)
+
+    def _find(self, key: bytes) -> _Node | None:
+        return self._nodes.get(key) or self._plain.get(key)
 
     def _drop(self, key: bytes) -> _Node | None:
-        node = self._nodes.pop(key, None)
+        node = self._nodes.pop(key, None) or self._plain.pop(key, None)
         if node is not None:
             self._await_no_more(node)
-            place = node.seen.parent or key[:16]
-            siblings = self._siblings.get(place, [])
-            if key in siblings:
-                siblings.remove(key)
-                if not siblings:
-                    del self._siblings[place]
+            _remove(self._siblings, node.seen.parent or key[:16], key)
+            if node.seen.call is not None:
+                _remove(self._answers, (key[:16], node.seen.call.response_id), key)
         return node
+
+
+K = TypeVar("K")
+
+
+def _append(index: dict[K, list[bytes]], place: K, key: bytes) -> None:
+    keys = index.setdefault(place, [])
+    if len(keys) < MAX_BELOW:
+        keys.append(key)
+
+
+def _remove(index: dict[K, list[bytes]], place: K, key: bytes) -> None:
+    keys = index.get(place, [])
+    if key in keys:
+        keys.remove(key)
+        if not keys:
+            del index[place]
 
 
 def _relate(outer: _Node, inner: _Node, this: _Round) -> None:
@@ -258,18 +279,33 @@ def _relate(outer: _Node, inner: _Node, this: _Round) -> None:
 
 
 def _hide(loser: _Node, winner: _Node, this: _Round) -> None:
+    """Make the loser's id that of no line; its record is kept under the winner's where only it has the numbers."""
     assert loser.call is not None
-    call = loser.call if loser.call.duplicate_of else replace(loser.call, duplicate_of=winner.facts.call_id)
+    call_id, call = winner.facts.call_id, loser.call
+    lends = not loser.is_agent and loser.facts.lends_to(winner.facts) and call_id not in loser.lent
+    if lends:
+        loser.lent = (*loser.lent, call_id)
+    if lends or not call.duplicate_of:
+        call = replace(call, duplicate_of=call.duplicate_of or call_id)
     this.write(loser, call)
 
 
-def _is_told_beside(one: LLMCall, two: LLMCall) -> bool:
+def _standing(node: _Node) -> tuple[int, bytes]:
+    return node.facts.level, node.facts.call_id
+
+
+def _is_told_beside(one: _Node, two: _Node) -> bool:
     """The same response and usage, told by two instrumentations at the same time."""
+    first, second = one.seen.call, two.seen.call
     return (
-        one.response_id == two.response_id
-        and one.emitter != two.emitter
-        and one.call_id != two.call_id
-        and signature(one) == signature(two)
-        and one.start_ns <= two.end_ns
-        and two.start_ns <= one.end_ns
+        first is not None
+        and second is not None
+        and first.response_id == second.response_id
+        and first.emitter != second.emitter
+        and first.start_ns <= second.end_ns
+        and second.start_ns <= first.end_ns
+        and one.facts.is_measured
+        and one.facts.signature == two.facts.signature
+        and one.facts.call_id != two.facts.call_id
+        and not two.facts.cached
     )

@@ -156,16 +156,19 @@ def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _settle(call: LLMCall, told: Sequence[object]) -> None:
-    """See which of the records of inner spans are the same call, and which one stands for it."""
+    """See which of the records of inner spans are the same call, and which id stands for it."""
     mine = Facts.of(call)
-    for value in told[:MAX_INNER]:
-        inner = Facts.decoded(value)
-        if inner is None or inner.call_id == call.call_id or not mine.is_same_call(inner):
-            continue
-        if not mine.yields_to(inner):
-            _fill(call, covers=(*call.covers, inner.call_id))
-        elif not call.duplicate_of:
-            _fill(call, duplicate_of=inner.call_id)
+    inner = [facts for facts in map(Facts.decoded, told[:MAX_INNER]) if facts is not None]
+    same = [facts for facts in inner if facts.call_id != mine.call_id and mine.is_same_call(facts)]
+    _fill(call, covers=(*call.covers, *(facts.call_id for facts in same if not mine.yields_to(facts))))
+    surer = [facts for facts in same if mine.yields_to(facts)]
+    if not surer:
+        return
+    best = max(surer, key=lambda facts: (facts.level, facts.call_id))
+    if mine.lends_to(best):
+        _fill(call, call_id=best.call_id, covers=(*call.covers, mine.call_id))
+    else:
+        _fill(call, duplicate_of=best.call_id)
 
 
 def _avoided(cost: Cost) -> Cost:

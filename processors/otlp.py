@@ -18,7 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from otel_llmcost.dialects import is_genai
 from otel_llmcost.errors import InputError
-from otel_llmcost.kinship import Kinship, Seen
+from otel_llmcost.kinship import Seen
 from otel_llmcost.lineage import who_of
 from otel_llmcost.processors.tree import TREE_KEYS, serves_inference
 from otel_llmcost.semconv import LLMCOST_PREFIX, USAGE_PREFIX
@@ -84,23 +84,8 @@ def genai_spans(
                     yield _span_of(span, resource, scope_spans.scope.name)
 
 
-def seen_between(plain: Iterable[OtlpSpan], genai: Iterable[Seen], kinship: Kinship) -> Iterator[Seen]:
-    """Of the other spans of a message, those in the tree of a GenAI span: above one of the message or one that waits
-    for its parent, or below one that is known."""
-    by_key = {span.trace_id + span.span_id: span for span in plain if len(span.trace_id) == 16}
-    wanted = [seen.parent for seen in genai]
-    for key, span in by_key.items():
-        if kinship.awaits(key) or kinship.knows(span.trace_id + span.parent_span_id):
-            wanted.append(key)
-    while wanted:
-        above = by_key.pop(wanted.pop(), None)
-        if above is not None:
-            found = _seen_plain(above)
-            wanted.append(found.parent)
-            yield found
-
-
-def _seen_plain(span: OtlpSpan) -> Seen:
+def seen_plain(span: OtlpSpan) -> Seen:
+    """A span that is none of GenAI: what lies between and around those that are."""
     told = attributes_of([pair for pair in span.attributes if pair.key in TREE_KEYS])
     return Seen(
         key=span.trace_id + span.span_id,

@@ -24,7 +24,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -35,7 +34,7 @@ from otel_llmcost.content_encoding import TooLargeError, UnknownEncodingError, d
 from otel_llmcost.errors import InputError, RetryableError
 from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.processors.ledger_writer import LedgerWriter
-from otel_llmcost.processors.otlp import decode_json, decode_protobuf, genai_spans, seen_between
+from otel_llmcost.processors.otlp import decode_json, decode_protobuf, genai_spans, seen_plain
 from otel_llmcost.processors.tree import seen_genai
 from otel_llmcost.settings import IdentitySettings
 from otel_llmcost.span import Span
@@ -152,25 +151,20 @@ class TraceIntake:
         return response
 
     def _read(self, body: bytes, decode: Decode) -> tuple[list[Seen], list[str]]:
-        return read_request(decode(body), self._pipeline, self._kinship)
+        return read_request(decode(body), self._pipeline)
 
 
-def read_request(
-    request: ExportTraceServiceRequest, pipeline: SpanPipeline, kinship: Kinship
-) -> tuple[list[Seen], list[str]]:
+def read_request(request: ExportTraceServiceRequest, pipeline: SpanPipeline) -> tuple[list[Seen], list[str]]:
     """What a request tells of calls, and the reasons why some of its spans cannot be lines."""
     refused: list[str] = []
     found: list[Seen] = []
-    plain: list[OtlpSpan] = []
-    for span in genai_spans(request, refused.append, plain.append):
+    for span in genai_spans(request, refused.append, lambda span: found.append(seen_plain(span))):
         try:
             call = pipeline.process_span(span, Source.OTLP)
         except InputError as error:
             refused.append(str(error))
             continue
         found.append(seen_genai(span, call))
-    if found or not kinship.is_empty:
-        found += seen_between(plain, list(found), kinship)
     return found, refused
 
 

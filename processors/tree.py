@@ -33,6 +33,7 @@ def seen_genai(span: Span, call: LLMCall | None) -> Seen:
         parent=span.trace_id + span.parent_span_id if span.parent_span_id else b"",
         call=call,
         who=who_of(span.attributes),
+        genai=True,
         boundary=not is_inference(span.attributes),
     )
 

@@ -105,7 +105,7 @@ class Process:
     def take(self, *spans: Told) -> None:
         """One message."""
         request = ExportTraceServiceRequest(resource_spans=[span.message() for span in spans])
-        seen, refused = read_request(request, self.pipeline, self.kinship)
+        seen, refused = read_request(request, self.pipeline)
         assert [] == refused
         rows = self.kinship.meet(seen)
         if rows:

@@ -43,7 +43,10 @@ SDK_LEVEL: Mapping[str, Emitter] = {
 
 FRAMEWORKS: Mapping[str, Emitter] = {
     "id": ("pydantic-ai", {**CALL, **ANSWER, **USAGE, **DETAILS, **ID, **HOST}),
-    "id, other name of the seller": ("agent_framework", {**CALL, **USAGE, **ID, "gen_ai.provider.name": "azure_openai"}),
+    "id, other name of the seller": (
+        "agent_framework",
+        {**CALL, **USAGE, **ID, "gen_ai.provider.name": "azure_openai"},
+    ),
     "no id": ("opentelemetry.instrumentation.langchain", {**CALL, **USAGE}),
     "uncached input only": (
         "langfuse-sdk",
@@ -53,7 +56,12 @@ FRAMEWORKS: Mapping[str, Emitter] = {
     "no usage": ("ai", {**CALL, "gen_ai.request.model": "openai/gpt-4o"}),
     "an agent": (
         "google.adk",
-        {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "helper", **USAGE, "gen_ai.request.model": "gpt-4o"},
+        {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.agent.name": "helper",
+            **USAGE,
+            "gen_ai.request.model": "gpt-4o",
+        },
     ),
 }
 """What is around the SDK, by what it knows."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import pytest
-
 from deliveries import Told, billed, numbers
 from emitters import CACHED, FRAMEWORKS, INPUT, OUTPUT, SDK_LEVEL, WIRE
+
 from otel_llmcost.call import Bucket
 
 OUTER = {**{f"sdk: {name}": row for name, row in SDK_LEVEL.items() if row is not WIRE}}
