@@ -5,7 +5,8 @@ is left out. A line holds nothing of prompts, answers or credentials, for an `LL
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from copy import copy
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from otel_llmcost.exporters.dead_letters import LINE
 
 # Of a list, for the settings of an adapter reach dataclasses below its type only.
 _CALLS: Final = TypeAdapter(
-    list[LLMCall], config=ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", extra="forbid", strict=True)
+    list[LLMCall],
+    config=ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", extra="forbid", strict=True, allow_inf_nan=True),
 )
 
 
@@ -40,11 +42,13 @@ class LineCodec:
             InputError: no such line, or one of a newer version that says what this one would lose.
         """
         try:
-            (call,) = _CALLS.validate_json(b"[" + record + b"]")
+            calls = _CALLS.validate_json(b"[" + record + b"]")
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"][1:])
             raise InputError(f"no bill line that this version can read ({where or 'no JSON'})") from None
-        return call
+        if len(calls) != 1:
+            raise InputError("no bill line that this version can read (no JSON)")
+        return calls[0]
 
 
 def _json(call: LLMCall) -> bytes:
@@ -60,5 +64,8 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_encodable(item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _encodable(getattr(value, field.name)) for field in fields(value)})
+        clean = copy(value)
+        for field in fields(value):
+            object.__setattr__(clean, field.name, _encodable(getattr(value, field.name)))
+        return clean
     return value

@@ -34,6 +34,10 @@ LONGEST_RETRY_S: Final = 15.0
 ADOPT_EVERY_S: Final = 30.0
 """How often a process looks for what others left behind when they died."""
 
+SEAL_AFTER_S: Final = 60.0
+"""Age at which a segment is ended while the ledger fails, whatever its size."""
+_NOT_READ: Final = "the spool cannot be read, what is left in it stays there: %s"
+
 T = TypeVar("T")
 
 
@@ -99,7 +103,12 @@ class SpooledSink(Generic[T]):
 
     def start_for_leftovers(self) -> None:
         """Begin to deliver if anybody left something behind; a process that makes no calls has no thread otherwise."""
-        if self._spool.has_leftovers():
+        try:
+            found = self._spool.has_leftovers()
+        except OSError as error:
+            self._log_once("adopt", _NOT_READ, error)
+            return
+        if found:
             self.start()
 
     def flush(self, timeout_ms: int) -> bool:
@@ -174,10 +183,19 @@ class SpooledSink(Generic[T]):
                 self._changed.wait((due_at if self._failures else min(due_at, self._adopt_at)) - now)
             if self._stopping and self._failures:
                 return None
-            if not self._waiting and self._open:
+            if self._open and self._open_is_wanted():
                 self._seal()
             self._in_hand = self._waiting.popleft() if self._waiting else None
             return self._in_hand
+
+    def _open_is_wanted(self) -> bool:
+        """Whether to end the open segment: as the next one, or, while batch after batch fails, as another to try.
+
+        Not at every attempt: a long outage shall not leave thousands of small files.
+        """
+        if not self._failures:
+            return not self._waiting
+        return len(self._waiting) < 2 or monotonic() - self._open_since > SEAL_AFTER_S
 
     def _due_at(self) -> float:
         if self._waiting:
@@ -241,7 +259,7 @@ class SpooledSink(Generic[T]):
             try:
                 adopted = self._spool.adopt()
             except OSError as error:
-                self._log_once("adopt", "the spool cannot be looked through: %s", error)
+                self._log_once("adopt", _NOT_READ, error)
                 return
             self._waiting += [_Batch(segment) for segment in adopted]
 
