@@ -35,7 +35,15 @@ def _construct_decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decima
         return loader.construct_yaml_float(node)  # .inf, .nan and the base 60 of YAML 1.1: told apart where validated
 
 
+def _construct_day(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError:
+        return str(node.value)  # 2026-13-01: told with its line where validated
+
+
 _ExactLoader.add_constructor("tag:yaml.org,2002:float", _construct_decimal)
+_ExactLoader.add_constructor("tag:yaml.org,2002:timestamp", _construct_day)
 
 
 def parse_yaml(text: str) -> Any:
