@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from otel_llmcost.config_types import Currency, FxRate, Section
+from otel_llmcost.config_types import Currency, Day, FxRate, Section
 from otel_llmcost.errors import ConfigError, nearest
 from otel_llmcost.yaml_file import Location, YamlFile, explain_mistake, parse_yaml
 
@@ -196,6 +196,8 @@ class PriceSettings(Section):
     mark-ups. Relative to the configuration file; from the environment, to the working directory."""
     fx: dict[Currency, list[FxRate]] = Field(default_factory=dict)
     """Currency → what it is worth from a day on, in USD: `{EUR: [{from: 2026-01-01, rate: 1.09}]}`."""
+    closed_until: Day | None = None
+    """First day that is not billed yet (UTC): restating leaves the days before it alone unless told otherwise."""
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
 
 
