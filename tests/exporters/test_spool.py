@@ -173,13 +173,15 @@ def test_a_forked_child_has_a_segment_of_its_own_and_keeps_no_lock_of_its_parent
     """When the parent is gone its lines are adopted, whatever became of the child."""
     spool = Spool(tmp_path, ROOM)
     spool.append([b"parent"])
-    read, write = os.pipe()
+    (read, write), (ready, tell) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         os.close(write)
         spool.append([b"child"])
+        os.write(tell, b"!")
         os.read(read, 1)  # lives until the pipe is closed
         os._exit(0)
+    os.read(ready, 1)
     crash(spool)
     heir = Spool(tmp_path, ROOM)
     assert [b"parent"] == records_of(heir)
