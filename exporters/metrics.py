@@ -59,7 +59,7 @@ class CallMetrics:
         totals: dict[tuple[str | None, ...], _Total] = {}
         duplicates: Counter[str] = Counter()
         for call in calls:
-            if call.duplicate_of:
+            if call.is_repeated:
                 duplicates[call.emitter] += 1
                 continue
             cost = call.cost

@@ -24,8 +24,8 @@ def cost_attributes(call: LLMCall, *, usage_cost: bool) -> dict[str, AttributeSc
     """
     cost = call.cost
     assert cost is not None
-    if call.duplicate_of:  # another span carries the cost: a sum over spans counts it once
-        return {sc.CALL_ID: call.duplicate_of.hex()}
+    if call.is_repeated:  # another span carries the cost: a sum over spans counts it once
+        return {sc.CALL_ID: (call.duplicate_of or call.call_id).hex()}
     found: dict[str, AttributeScalar] = {sc.CALL_ID: call.call_id.hex(), sc.COST_STATUS: cost.status.value}
     texts = {sc.COST_REASON: cost.reason, sc.PRICE_ID: cost.price_id, sc.PRICE_BOOK: cost.price_book}
     found.update({name: value for name, value in texts.items() if value})

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 from otel_llmcost.money import ZERO, pico_of, usd_of
 
@@ -252,6 +252,37 @@ class Cost:
     price_book: str = ""
 
 
+class CostDraft:
+    """A cost while it is made: a third of the time of the frozen constructor, which would be most of a quote's."""
+
+    __slots__ = tuple(Cost.__slots__)
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields of a cost, in order
+        self,
+        status: Status,
+        reason: str,
+        listed: Amounts,
+        effective: Amounts,
+        cache_savings_usd: Decimal,
+        reported_usd: Decimal | None,
+        price_id: str,
+        price_book: str,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.list = listed
+        self.effective = effective
+        self.cache_savings_usd = cache_savings_usd
+        self.reported_usd = reported_usd
+        self.price_id = price_id
+        self.price_book = price_book
+
+    def frozen(self) -> Cost:
+        """The same object as a cost; the layouts are one."""
+        self.__class__ = Cost  # type: ignore[assignment]
+        return cast(Cost, self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLMCall:
     """One provider call. Times are UTC nanoseconds; ids are raw bytes, empty where there is none."""
@@ -259,7 +290,7 @@ class LLMCall:
     # identity
     call_id: bytes  # 16 bytes
     duplicate_of: bytes = NO_ID  # the call that this record repeats; such a record is no line
-    covers: tuple[bytes, ...] = ()  # ids under which others may have told this call; they are no lines
+    covers: tuple[bytes, ...] = ()  # ids under which others told this call; its own: a span below tells as much
     trace_id: bytes = NO_ID
     span_id: bytes = NO_ID
     parent_span_id: bytes = NO_ID
@@ -298,6 +329,11 @@ class LLMCall:
     tags: Mapping[str, str] = field(default_factory=dict)  # team, feature, customer and every free dimension
     # money; None before the pricing step
     cost: Cost | None = None
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether another record, of a span below, tells the same call: that one is counted."""
+        return bool(self.duplicate_of) or self.call_id in self.covers
 
     @property
     def duration_ns(self) -> int:

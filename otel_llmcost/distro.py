@@ -89,7 +89,7 @@ class LlmcostConfigurator(_OTelSDKConfigurator):
         super()._configure(export_span_processor=enriching, **kwargs)  # type: ignore[no-untyped-call]
         provider = get_tracer_provider()
         if isinstance(provider, TracerProvider):
-            _attach(provider, settings, ledger)
+            _attach(provider, settings, pipeline, ledger)
 
 
 def attach(provider: TracerProvider, settings: Settings) -> None:
@@ -101,7 +101,8 @@ def attach(provider: TracerProvider, settings: Settings) -> None:
         ConfigError: the ledger or an attribution rule is wrong.
         MissingExtraError: an optional dependency of the ledger is not installed.
     """
-    _attach(provider, settings, _open_ledger(settings, Pipeline.from_settings(settings)))
+    pipeline = Pipeline.from_settings(settings)
+    _attach(provider, settings, pipeline, _open_ledger(settings, pipeline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,6 @@ class _OpenLedger:
     close: Callable[[], None]
     flush: Callable[[int], bool]
     metrics: CallMetrics
-    identified: Callable[[ReadableSpan], LLMCall | None]
 
 
 def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
@@ -121,16 +121,11 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
         return None
     metrics = CallMetrics(settings.metrics.dimensions)
     _keep_book_new(settings, pipeline, metrics)
-
-    def identified(span: ReadableSpan) -> LLMCall | None:
-        return pipeline.identified(from_sdk(span), Source.SDK_SPAN)
-
     if settings.ledger.startswith("otlp"):
-        forwarding = _forwarding(settings, metrics)
-        return _OpenLedger(*forwarding, metrics, identified)
+        return _OpenLedger(*_forwarding(settings, metrics), metrics)
     ledger = open_sink(settings.ledger)
     sink = keeping(settings.ledger, settings.delivery, LineCodec(), (ledger.write, ledger.close), metrics)
-    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, sink.flush, metrics, identified)
+    return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, sink.flush, metrics)
 
 
 def _forwarding(
@@ -154,10 +149,11 @@ def _keep_book_new(settings: Settings, pipeline: Pipeline, metrics: CallMetrics)
         atexit.register(refresher.stop)
 
 
-def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | None) -> None:
+def _attach(provider: TracerProvider, settings: Settings, pipeline: Pipeline, ledger: _OpenLedger | None) -> None:
     keys = baggage_keys(settings.attribution)
     if keys:
         provider.add_span_processor(BaggageSpanProcessor(keys))
+    provider.add_span_processor(LineageSpanProcessor(pipeline))
     if ledger is None:
         if not os.environ.get(OTEL_TRACES_EXPORTER):
             _logger.warning(
@@ -165,8 +161,6 @@ def _attach(provider: TracerProvider, settings: Settings, ledger: _OpenLedger | 
             )
         return
     provider.sampler = RecordGenAiSampler(provider.sampler)
-    counts_agents = bool(settings.identity.closed_frameworks)
-    provider.add_span_processor(LineageSpanProcessor(ledger.identified, counts_agents=counts_agents))
     delivery: Delivery[ReadableSpan] = Delivery(
         ledger.take, _at_the_pace_of_the_spool(settings.delivery), ledger.metrics.dropped, ledger.flush
     )

@@ -159,6 +159,8 @@ def _settle(call: LLMCall, told: Sequence[object]) -> None:
     """See which of the records of inner spans are the same call, and which id stands for it."""
     mine = Facts.of(call)
     inner = [facts for facts in map(Facts.decoded, told[:MAX_INNER]) if facts is not None]
+    if any(facts.call_id == mine.call_id and not mine.lends_to(facts) for facts in inner):
+        _fill(call, covers=(*call.covers, mine.call_id))
     same = [facts for facts in inner if facts.call_id != mine.call_id and mine.is_same_call(facts)]
     _fill(call, covers=(*call.covers, *(facts.call_id for facts in same if not mine.yields_to(facts))))
     surer = [facts for facts in same if mine.yields_to(facts)]

@@ -7,7 +7,7 @@ So the pipeline can tell from a span alone whether it repeats a call that was to
 travels to. Spans that have no GenAI span above them cost one look-up.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from opentelemetry.context import Context
@@ -16,12 +16,13 @@ from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import SpanKind, get_current_span
 
 from otel_llmcost import semconv as sc
-from otel_llmcost.call import LLMCall
+from otel_llmcost.call import Source
 from otel_llmcost.dialects import is_genai, is_inference
 from otel_llmcost.guard import host_unharmed
 from otel_llmcost.identity import Facts
 from otel_llmcost.lineage import as_attributes, who_of
-from otel_llmcost.pipeline import MAX_INNER
+from otel_llmcost.pipeline import MAX_INNER, Pipeline
+from otel_llmcost.processors.sdk import from_sdk
 from otel_llmcost.processors.tree import serves_inference
 
 MAX_OPEN: Final = 100_000
@@ -41,10 +42,9 @@ class _Open:
 class LineageSpanProcessor(SpanProcessor):
     """Stands before the processors that take ended spans."""
 
-    def __init__(self, identified: Callable[[ReadableSpan], LLMCall | None], *, counts_agents: bool = False) -> None:
-        """`identified`: the call of an ended span, with its id. `counts_agents`: tell agents of calls below them."""
-        self._identified = identified
-        self._counts_agents = counts_agents
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._counts_agents = bool(pipeline.identity.closed_frameworks)
         self._open: dict[int, _Open] = {}
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
@@ -70,16 +70,23 @@ class LineageSpanProcessor(SpanProcessor):
             here = self._open.pop(context.span_id, None) if context else None
             if here is None or here.above is None or not is_inference(span.attributes or {}):
                 return
-            around = [each for each in _records_around(here) if each.span.attributes.get(sc.USAGE_AT_WIRE) is not True]
-            call = self._identified(span) if around else None
-            if call is not None:
-                told = Facts.of(call).encoded()
-                for each in around:
-                    each.inner = (*each.inner, told)[-MAX_INNER:]
-                    each.span.set_attribute(sc.USAGE_INNER, each.inner)
+            around = [
+                each for each in _records_around(here) if (each.span.attributes or {}).get(sc.USAGE_AT_WIRE) is not True
+            ]
+            if around:
+                self._tell(span, around)
             if self._counts_agents:
                 for agent in _agents_above(here):
                     agent.span.set_attribute(sc.USAGE_CALLS_BELOW, True)
+
+    def _tell(self, span: ReadableSpan, around: Sequence[_Open]) -> None:
+        """Write what a call told on the open spans around it."""
+        call = self._pipeline.identified(from_sdk(span), Source.SDK_SPAN)
+        if call is not None:
+            told = Facts.of(call).encoded()
+            for each in around:
+                each.inner = (*each.inner, told)[-MAX_INNER:]
+                each.span.set_attribute(sc.USAGE_INNER, each.inner)
 
 
 def _above(here: _Open) -> Iterator[_Open]:
