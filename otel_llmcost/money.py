@@ -39,7 +39,7 @@ def round_ratio(numerator: int, denominator: int) -> int:
 
 def usd_of(pico_usd: int) -> Decimal:
     """Pico-USD as USD, with 12 digits after the point."""
-    return EXACT.scaleb(Decimal(pico_usd), -PICO_DIGITS) if pico_usd else ZERO
+    return EXACT.multiply(pico_usd, QUANTUM)  # exact, and keeps all 12 digits
 
 
 def pico_of(usd: Decimal) -> int:

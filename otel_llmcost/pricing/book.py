@@ -1,49 +1,59 @@
-"""`PriceBook`: rates out of the data of genai-prices, resolved once and cached.
+"""`PriceBook`: whose price holds for a call. The data and its dates are those of genai-prices.
 
-The data and its dates are theirs (47 sellers, dated prices, tiers, variants by service tier); how a bucket finds its
-rate is the same rule as in `genai_prices.decompose`: the most specific priced unit that covers it.
+A call finds its price on this way, each step worked out once and kept:
+
+seller, reference → names it may have (`references`) → row of the seller's list (`listings`)
+                  → its prices by time and context (`dated`) → integers to multiply (`compiled`)
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, time
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
-from genai_prices.data_units import unit_data
-from genai_prices.types import (
-    ConditionalPrice,
-    ModelInfo,
-    ModelPrice,
-    Provider,
-    StartDateConstraint,
-    TieredPrices,
-    TimeOfDateConstraint,
-)
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice
 
-from otel_llmcost.call import BUCKETS, Bucket
+from otel_llmcost.call import LLMCall
+from otel_llmcost.pricing.compiled import Price, both
+from otel_llmcost.pricing.dated import DatedModel, Timeline
+from otel_llmcost.pricing.listings import Listing
 from otel_llmcost.pricing.overlay import PriceOverlay
 from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
-from otel_llmcost.providers.sellers import seller_named
+from otel_llmcost.pricing.references import FINE_TUNE, FREE_VARIANT, Name, spellings, sub_seller, unwrapped
+from otel_llmcost.providers.sellers import SELLERS, seller_named
 
 __all__ = ["MAX_CACHED", "NoPrice", "PriceBook", "Rate", "Rates"]
 
 MAX_CACHED: Final = 20_000
 """Resolutions kept; model names come from outside and must not grow memory without end."""
+TUNED_SELLERS: Final = frozenset({"openai", "azure"})
+"""Lists whose references tell a fine-tuned model from its base."""
 
-STANDARD_TIERS: Final = frozenset({"", "default", "standard", "auto", "on_demand"})
+K = TypeVar("K")
+V = TypeVar("V")
 
-Constraint = StartDateConstraint | TimeOfDateConstraint
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What beside its names a call's price depends on."""
+
+    host: str
+    at_ns: int
+    context: Mapping[str, str]
+
+
+Found = tuple[DatedModel, str] | NoPrice
+"""A row and what is to be said of how it was found; or the reason why there is none."""
 
 
 class PriceBook:
-    """Rates by seller, model, time and context.
+    """Prices by seller, model, time and context.
 
     `version` names the data exactly: the release of genai-prices and a hash of its content, and the version of the
     overlay where there is one. `as_of_s` is when its data was last known to be right (s since 1970); None where only
@@ -62,12 +72,32 @@ class PriceBook:
         self.overlay = overlay
         self.as_of_s = as_of_s
         self.snapshot = snapshot
-        self._models: dict[tuple[str, str], _DatedModel | NoPrice] = {}
+        self._providers = {provider.id: provider for provider in snapshot.providers}
+        self._listings: dict[str, Listing] = {}
+        self._rows: dict[tuple[str, int], DatedModel] = {}
+        self._found: dict[tuple[str, str], Found] = {}
+        self._timelines: dict[tuple[object, ...], Timeline] = {}
+        self._own: dict[int, tuple[Rates, Price]] = {}
+        self._marked: dict[tuple[int, str], tuple[Price, Price]] = {}
 
     @classmethod
     def bundled(cls, overlay: PriceOverlay | None = None) -> "PriceBook":
         """The book that the installed genai-prices carries."""
         return cls(get_snapshot(), _bundled_version(), overlay)
+
+    def price_of(self, call: LLMCall) -> Price | NoPrice:
+        """The price that held for a call when it started."""
+        if self.overlay is not None and (own := self._own_price(call, self.overlay)) is not None:
+            return own
+        context = call.price_context
+        key: tuple[object, ...] = (call.provider, call.model, call.requested_model, call.service_tier)
+        if context:
+            key = (*key, *sorted(context.items()))
+        timeline = self._timelines.get(key)
+        if timeline is None:
+            timeline = _keep(self._timelines, key, self._timeline_of(call))
+        only = timeline.only
+        return timeline.at(call.start_ns) if only is None else only
 
     def rates(
         self, provider: str, model: str, at_ns: int, context: Mapping[str, str], host: str = ""
@@ -77,138 +107,197 @@ class PriceBook:
         `provider` is the seller's name, `context` what selects a variant (`service_tier`, `processing`, `speed`),
         `host` where the call went, which tells deployments of one name apart.
         """
-        if self.overlay is None:
-            return self._listed(provider, model, at_ns, context)
-        redirected = self.overlay.redirect(provider, model, host, at_ns)
-        reason = ""
-        if redirected is not None:
-            provider, model, reason = redirected
-        own = self.overlay.own_rates(provider, model, at_ns, context)
-        rates = self._listed(provider, model, at_ns, context) if own is None else own
-        if not reason or isinstance(rates, NoPrice):
-            return rates
-        return replace(rates, reason=f"{reason}; {rates.reason}" if rates.reason else reason)
+        told = _Told(host, at_ns, _canonical(context))
+        price: Price | NoPrice | None = None
+        if self.overlay is not None:
+            price = self._redirected(self.overlay, provider, model, told)
+            price = price or self._private(self.overlay, provider, model, told)
+        price = price or self._timeline(provider, model, told.context).at(at_ns)
+        return price if isinstance(price, NoPrice) else price.rates
 
-    def _listed(self, provider: str, model: str, at_ns: int, context: Mapping[str, str]) -> Rates | NoPrice:
-        key = (provider, model)
-        found = self._models.get(key)
-        if found is None:
-            if len(self._models) >= MAX_CACHED:
-                self._models.clear()
-            found = self._models[key] = self._find(provider, model)
-        return found if isinstance(found, NoPrice) else found.rates(at_ns, context)
-
-    def _find(self, provider: str, model: str) -> "_DatedModel | NoPrice":
-        if not provider:
-            return NoPrice("unknown_provider")
-        if not model:
-            return NoPrice("unknown_model")
+    def suggest(self, provider: str, model: str, limit: int = 3) -> list[str]:
+        """Listed names like a model's that has no price, the likest first; of a seller that is not known, sellers'."""
         seller = seller_named(provider)
-        price_id = seller.price_id if seller else provider
-        sold_by = next((p for p in self.snapshot.providers if p.id == price_id), None)
-        if sold_by is None:
-            return NoPrice(f"unknown_provider:{provider}")
-        info = sold_by.find_model(model.lower(), all_providers=self.snapshot.providers)
-        if info is None:
-            return NoPrice(f"unknown_model:{model}")
-        return _DatedModel(provider, info, _reason_of_fallback(info, sold_by, self.snapshot.providers))
+        listing = self._listing(seller.price_id if seller else provider)
+        if listing is None:
+            return _nearest_sellers(provider, limit)
+        name = unwrapped(listing.provider.id, model) or model.lower()
+        names = [listing.nearest(spelled.text, limit) for spelled in spellings(listing.provider.id, name)]
+        for other in listing.provider.fallback_model_providers or ():
+            known = self._listing(other)
+            names.append(known.nearest(name, 1) if known else [])
+        return list(dict.fromkeys(name for found in names for name in found))[:limit]
 
+    # one's own prices
 
-class _DatedModel:
-    """One model of one seller: its rates by which of its dated or timed constraints hold."""
+    def _own_price(self, call: LLMCall, overlay: PriceOverlay) -> Price | NoPrice | None:
+        """What the overlay knows of the names of a call; None where the book has to.
 
-    def __init__(self, provider: str, info: ModelInfo, reason: str) -> None:
-        self._provider = provider
-        self._info = info
-        self._reason = reason
-        self._constraints = _constraints_of(info)
-        self._cache: dict[tuple[object, ...], Rates] = {}
-
-    def rates(self, at_ns: int, context: Mapping[str, str]) -> Rates:
-        at = _EPOCH
-        key: tuple[object, ...] = tuple(sorted(context.items()) if len(context) > 1 else context.items())
-        if self._constraints:
-            at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
-            key = (*key, *[constraint.active(at) for constraint in self._constraints])
-        found = self._cache.get(key)
-        if found is None:
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.clear()
-            found = self._cache[key] = self._compile(at, context)
-        return found
-
-    def _compile(self, at: datetime, context: Mapping[str, str]) -> Rates:
-        prices = self._info.get_prices(at, context or None)
-        by_bucket = {bucket: rate for bucket in Bucket if (rate := _rate_of(bucket, prices))}
-        tier = context.get("service_tier", "")
-        known = {v.when.get("service_tier") for v in self._info.price_variants or ()}
-        reason = self._reason
-        if tier not in STANDARD_TIERS and tier not in known:
-            reason = f"no_price_for_tier:{tier}"
-        return Rates(
-            price_id=f"{self._provider}/{self._info.id}@{_valid_from(self._info, at)}",
-            by_bucket=by_bucket,
-            request=_as_rate(getattr(prices, "requests_kcount", None), "requests"),
-            reason=reason,
-        )
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DIMENSIONS: Final = {name: frozenset(unit["dimensions"].items()) for name, unit in unit_data.items()}
-
-
-def _rate_of(bucket: Bucket, prices: ModelPrice) -> Rate | None:
-    """Rate of the most specific priced unit that covers the bucket; None where the model prices none."""
-    wanted = _DIMENSIONS[BUCKETS[bucket].unit]
-    covering = sorted(
-        (unit for unit in unit_data if _DIMENSIONS[unit] <= wanted), key=lambda unit: -len(_DIMENSIONS[unit])
-    )
-    rates = (_as_rate(getattr(prices, unit_data[unit]["price_key"], None), unit) for unit in covering)
-    return next((rate for rate in rates if rate), None)
-
-
-def _as_rate(price: Decimal | TieredPrices | None, unit: str) -> Rate | None:
-    if price is None:
+        A deployment is known by the requested name, and stands over what it says that it is.
+        """
+        told = _Told(call.host, call.start_ns, _context_of(call))
+        references = dict.fromkeys((call.requested_model or call.model, call.model))
+        for reference in references:
+            found = self._redirected(overlay, call.provider, reference, told)
+            if found is not None:
+                return found
+        for reference in reversed(references):
+            found = self._private(overlay, call.provider, reference, told)
+            if isinstance(found, Price) and reference != call.model:
+                return self._with_mark(found, f"price_of_requested_model:{call.model}")
+            if found is not None:
+                return found
         return None
-    per = Decimal(unit_data[unit]["per"])
-    if isinstance(price, TieredPrices):
-        return Rate(price.base / per, tuple((tier.start, tier.price / per) for tier in price.tiers))
-    return Rate(price / per)
+
+    def _redirected(self, overlay: PriceOverlay, provider: str, model: str, told: _Told) -> Price | NoPrice | None:
+        target = overlay.redirect(provider, model, told.host, told.at_ns)
+        if target is None:
+            return None
+        base_provider, base_model, reason = target
+        price = self._private(overlay, base_provider, base_model, told)
+        price = price or self._timeline(base_provider, base_model, told.context).at(told.at_ns)
+        return price if isinstance(price, NoPrice) else self._with_mark(price, reason)
+
+    def _private(self, overlay: PriceOverlay, provider: str, model: str, told: _Told) -> Price | NoPrice | None:
+        rates = overlay.own_rates(provider, model, told.at_ns, told.context)
+        if rates is None or isinstance(rates, NoPrice):
+            return rates
+        known = self._own.get(id(rates))
+        return (known or _keep(self._own, id(rates), (rates, Price(rates))))[1]
+
+    def _with_mark(self, price: Price, mark: str) -> Price:
+        """The same price with one more reason, one object for each: an overlay keeps what it made of a price."""
+        key = (id(price), mark)
+        known = self._marked.get(key)
+        if known is None:
+            known = _keep(self._marked, key, (price, price.marked(both(mark, price.rates.reason))))
+        return known[1]
+
+    # the book's
+
+    def _timeline_of(self, call: LLMCall) -> Timeline:
+        """Prices of the first of a call's names that is listed, said so where that is the second.
+
+        A response names the model that answered, and so comes first. At some sellers only the request names what is
+        sold: a profile of Bedrock, the provider behind a router, a free variant.
+        """
+        context = _context_of(call)
+        model, requested = call.model, call.requested_model or call.model
+        seller = seller_named(call.provider)
+        first, second, mark = model, requested, f"price_of_requested_model:{model}"
+        if (seller and seller.sold_by_request) or requested == f"{model}:free":
+            first, second, mark = requested, model, f"price_of_responding_model:{requested}"
+        timeline = self._timeline(call.provider, first, context)
+        if not isinstance(timeline.only, NoPrice) or first == second:
+            return timeline
+        other = self._timeline(call.provider, second, context)
+        return timeline if isinstance(other.only, NoPrice) else other.marked(mark)
+
+    def _timeline(self, provider: str, reference: str, context: Mapping[str, str]) -> Timeline:
+        """Prices of one reference by time."""
+        key = (provider, reference)
+        found = self._found.get(key)
+        if found is None:
+            found = _keep(self._found, key, self._find(provider, reference))
+        if isinstance(found, NoPrice):
+            return Timeline.of(found)
+        row, mark = found
+        return row.timeline(context, mark)
+
+    def _find(self, provider: str, reference: str) -> Found:
+        if not provider or not reference:
+            return NoPrice("unknown_model" if provider else "unknown_provider")
+        seller = seller_named(provider)
+        list_id = seller.price_id if seller else provider
+        name = unwrapped(list_id, reference)
+        if name is None:
+            return NoPrice(f"unmapped_model:{reference}")
+        if named := sub_seller(list_id, name):
+            provider = list_id = named[0]
+            name = named[1]
+        listing = self._listing(list_id)
+        if listing is None:
+            return NoPrice(f"unknown_provider:{provider}")
+        if tuned := FINE_TUNE.fullmatch(name) if list_id in TUNED_SELLERS else None:
+            found = self._fine_tuned(provider, listing, name, tuned["base"] or "")
+            return found or NoPrice(f"fine_tune_without_price:{reference}")
+        return self._named(provider, listing, name) or NoPrice(f"unknown_model:{reference}")
+
+    def _named(self, provider: str, listing: Listing, name: str) -> tuple[DatedModel, str] | None:
+        """The row of a name, by the nearest of its spellings that is listed."""
+        list_id = listing.provider.id
+        for spelled in spellings(list_id, name):
+            if found := self._listed(provider, listing, spelled):
+                return found
+        if list_id in FREE_VARIANT.sellers and FREE_VARIANT.pattern.fullmatch(name):
+            return self._row(provider, list_id, ModelInfo(name, ClauseEquals(name), prices=ModelPrice())), ""
+        return None
+
+    def _listed(self, provider: str, listing: Listing, name: Name) -> tuple[DatedModel, str] | None:
+        """The row of a name in the seller's list, else in one that it sells from, which is said."""
+        info = listing.find(name.text)
+        if info is not None:
+            return self._row(provider, listing.provider.id, info), name.mark
+        for owner, other in self._sold_from(listing):
+            info = other.find(name.text)
+            if info is not None:
+                return self._row(provider, owner, info, own=False), both(f"price_of:{owner}", name.mark)
+        return None
+
+    def _fine_tuned(self, provider: str, listing: Listing, name: str, base: str) -> tuple[DatedModel, str] | None:
+        """The row for fine-tunes of a base model, never the base model's own."""
+        for owner, other in [(listing.provider.id, listing), *self._sold_from(listing)]:
+            info = other.fine_tune(name, base)
+            if info is not None:
+                own = other is listing
+                return self._row(provider, owner, info, own), "" if own else f"price_of:{owner}"
+        return None
+
+    def _sold_from(self, listing: Listing) -> Sequence[tuple[str, Listing]]:
+        """Makers whose models a seller sells without listing them."""
+        owners = listing.provider.fallback_model_providers or ()
+        return [(owner, other) for owner in owners if (other := self._listing(owner)) is not None]
+
+    def _row(self, provider: str, list_id: str, info: ModelInfo, own: bool = True) -> DatedModel:
+        key = (provider, id(info))
+        row = self._rows.get(key)
+        return row or _keep(self._rows, key, DatedModel(provider, list_id, info, own))
+
+    def _listing(self, list_id: str) -> Listing | None:
+        listing = self._listings.get(list_id)
+        if listing is None and list_id in self._providers:
+            listing = self._listings[list_id] = Listing(self._providers[list_id])
+        return listing
 
 
-def _constraints_of(info: ModelInfo) -> tuple[Constraint, ...]:
-    dated = info.prices if isinstance(info.prices, list) else []
-    rows = (*dated, *(info.price_variants or ()))
-    return tuple(row.constraint for row in rows if row.constraint is not None)
+def _context_of(call: LLMCall) -> Mapping[str, str]:
+    """What selects a variant of the price of a call."""
+    context = call.price_context
+    if call.service_tier and "service_tier" not in context:
+        context = {**context, "service_tier": call.service_tier}
+    return _canonical(context)
 
 
-def _valid_from(info: ModelInfo, at: datetime) -> str:
-    """When the price that holds at a time began to: a date, a daily interval, or `always`."""
-    if isinstance(info.prices, list):
-        for row in reversed(info.prices):
-            if row.constraint is not None and row.constraint.active(at):
-                return _began(row)
-    return "always"
+def _canonical(context: Mapping[str, str]) -> Mapping[str, str]:
+    """The tier by which some sellers tell a batch (Anthropic's Messages), as what the book calls one."""
+    if context.get("service_tier") != "batch":
+        return context
+    others = {name: value for name, value in context.items() if name != "service_tier"}
+    return {"processing": "batch", **others}
 
 
-def _began(row: ConditionalPrice) -> str:
-    constraint = row.constraint
-    if isinstance(constraint, StartDateConstraint):
-        return constraint.start_date.isoformat()
-    assert isinstance(constraint, TimeOfDateConstraint)
-    return f"{_hour(constraint.start_time)}-{_hour(constraint.end_time)}"
+def _nearest_sellers(provider: str, limit: int) -> list[str]:
+    names = {name: seller.name for seller in SELLERS for name in (seller.name, *seller.aliases)}
+    close = get_close_matches(provider.lower(), names, n=2 * limit)
+    return list(dict.fromkeys(names[name] for name in close))[:limit]
 
 
-def _hour(value: time) -> str:
-    return value.strftime("%H:%M")
-
-
-def _reason_of_fallback(info: ModelInfo, sold_by: Provider, providers: list[Provider]) -> str:
-    """Empty where the seller lists the model itself; else whose price it is."""
-    if any(info is model for model in sold_by.models):
-        return ""
-    owner = next((p.id for p in providers if any(info is model for model in p.models)), "unknown")
-    return f"price_of:{owner}"
+def _keep(kept: dict[K, V], key: K, value: V) -> V:
+    """Keep a result, where names from outside cannot make it grow without end."""
+    if len(kept) >= MAX_CACHED:
+        kept.clear()
+    kept[key] = value
+    return value
 
 
 @cache

@@ -1,139 +1,125 @@
-"""The cost of one call: its buckets times the rates of the book, or the reason why there is none."""
+"""The cost of one call: its buckets times the price of the book, or the reason why there is none."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Final
 
-from otel_llmcost.call import BUCKETS, ESTIMATE_RULE, Amounts, Bucket, Cost, LLMCall, Outcome, Part, Status
-from otel_llmcost.money import EXACT, MAX_USD, ZERO, round_usd
+from otel_llmcost.call import ESTIMATE_RULE, Amounts, Bucket, Cost, CostDraft, LLMCall, Outcome, Status
+from otel_llmcost.money import EXACT, MAX_PICO_USD, ZERO, pico_of, usd_of
 from otel_llmcost.pricing.book import PriceBook
-from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
+from otel_llmcost.pricing.compiled import OTHER, PARTS, PLACES, Level, Price, both
+from otel_llmcost.pricing.rates import NoPrice
 from otel_llmcost.usage import UNREADABLE
 
 NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
 """Exceptions of an HTTP client that mean the request never reached a provider."""
+OUT_OF_RANGE: Final = "amount_out_of_range"
 
-_PARTS: Final = tuple(Part)
-_PLACES: Final[Mapping[Bucket, int]] = {bucket: _PARTS.index(kind.part) for bucket, kind in BUCKETS.items()}
-"""Where the part that a bucket is charged to stands among the parts, which is its place in `Amounts`."""
-_OTHER: Final = _PARTS.index(Part.OTHER)
-_UNCACHED: Final[Mapping[Bucket, Bucket]] = {
-    Bucket.CACHE_READ: Bucket.INPUT,
-    Bucket.CACHE_READ_AUDIO: Bucket.INPUT_AUDIO,
-    Bucket.CACHE_READ_IMAGE: Bucket.INPUT_IMAGE,
-    Bucket.CACHE_READ_VIDEO: Bucket.INPUT_VIDEO,
-    Bucket.CACHE_WRITE: Bucket.INPUT,
-    Bucket.CACHE_WRITE_1H: Bucket.INPUT,
-}
+_OK: Final = Outcome.OK  # a member looked up in its enumeration takes as long as a bucket to be charged
+_EXACT: Final = Status.EXACT
+_amounts_of = Amounts.of_pico
 
 
 def price_call(call: LLMCall, book: PriceBook) -> Cost:
     """What the call cost, by the price that held when it started."""
+    usage = call.usage
+    if not usage.known:
+        return _of_silence(call, book)
+    price = book.price_of(call)
+    if isinstance(price, NoPrice):
+        return _unpriced(price.reason, call, book)
+    if book.overlay is not None:
+        return _stepwise(call, book, price)
+    counts = usage.buckets
+    level = price.flat
+    if level is None:  # the whole usage below the first step: no need to tell input from output
+        level = price.levels[0] if sum(counts.values()) <= price.starts[0] else price.level(usage.input_tokens)
+    plain = level.plain
+    parts = [0, 0, 0, 0, level.request]
+    saved = 0
+    try:
+        for bucket, count in counts.items():
+            place, rate, saving = plain[bucket]
+            parts[place] += rate * count
+            saved += saving * count
+    except KeyError:
+        return _stepwise(call, book, price)
+    if sum(parts) >= MAX_PICO_USD:
+        return _unpriced(OUT_OF_RANGE, call, book, price.rates.price_id)
+    rates = price.rates
+    status, reason = _EXACT, rates.reason
+    if usage.flags or call.outcome is not _OK or usage.rule.startswith(ESTIMATE_RULE):
+        status, reason = _status(call, reason)
+    amounts = _amounts_of(parts)
+    savings_usd = usd_of(saved) if saved else ZERO
+    draft = CostDraft(status, reason, amounts, amounts, savings_usd, call.reported_usd, rates.price_id, book.version)
+    return draft.frozen()
+
+
+def _stepwise(call: LLMCall, book: PriceBook, price: Price) -> Cost:
+    """The same for every case: rates finer than a pico-USD, audio by the second, prices of one's own."""
     with localcontext(EXACT):
-        return _price(call, book)
+        return _priced(call, book, price)
 
 
-def _price(call: LLMCall, book: PriceBook) -> Cost:
-    context = call.price_context
-    if call.service_tier and "service_tier" not in context:
-        context = {**context, "service_tier": call.service_tier}
-    if not call.usage.known:
-        silent = _without_usage(call, book)
-        if silent.status is not Status.UNPRICED or not _is_flat(call, book, context):
-            return silent
-    rates = _rates(call, book, context)
-    if isinstance(rates, NoPrice):
-        return _unpriced(rates.reason, call, book)
-    counts = _billed(call.usage.buckets, rates)
+def _priced(call: LLMCall, book: PriceBook, price: Price) -> Cost:
+    rates = price.rates
+    input_tokens = call.usage.input_tokens
+    level = price.level(input_tokens)
+    counts = _billed(call.usage.buckets, price)
     missing = counts.keys() - rates.by_bucket.keys()
     if missing:
         return _unpriced(f"unit_without_price:{','.join(sorted(missing))}", call, book, rates.price_id)
-    input_tokens = call.usage.input_tokens
-    charges = {bucket: _charge(rates.by_bucket[bucket], count, input_tokens) for bucket, count in counts.items()}
-    request_usd = round_usd(rates.per_call(call, input_tokens))
-    if sum(charges.values(), request_usd) >= MAX_USD:
-        return _unpriced("amount_out_of_range", call, book, rates.price_id)
-    amounts = _amounts(charges, request_usd)
-    status, reason = _status(call, rates)
-    own = book.overlay.effective(call, rates, charges, request_usd) if book.overlay else None
-    effective = amounts
+    charges = {bucket: level.charge(bucket, count) for bucket, count in counts.items()}
+    request = level.request if rates.second is None else pico_of(rates.per_call(call, input_tokens))
+    if sum(charges.values(), request) >= MAX_PICO_USD:
+        return _unpriced(OUT_OF_RANGE, call, book, rates.price_id)
+    amounts = effective = _amounts(charges, request)
+    status, reason = _status(call, rates.reason)
+    estimated = rates.estimated
+    usd = {bucket: usd_of(charge) for bucket, charge in charges.items()} if book.overlay else {}
+    own = book.overlay.effective(call, rates, usd, usd_of(request)) if book.overlay else None
     if own is not None:
-        if sum(own.by_bucket.values(), own.request_usd) >= MAX_USD:
-            return _unpriced("amount_out_of_range", call, book, rates.price_id)
-        effective = _amounts(own.by_bucket, own.request_usd)
-        reason = f"{reason}; {own.reason}" if reason and own.reason else reason or own.reason
-    if status is Status.EXACT and (rates.estimated or (own is not None and own.estimated)):
+        charged = {bucket: pico_of(amount) for bucket, amount in own.by_bucket.items()}
+        if sum(charged.values(), own_request := pico_of(own.request_usd)) >= MAX_PICO_USD:
+            return _unpriced(OUT_OF_RANGE, call, book, rates.price_id)
+        effective = _amounts(charged, own_request)
+        reason = both(reason, own.reason)
+        estimated = estimated or own.estimated
+    if status is Status.EXACT and estimated:
         status = Status.ESTIMATED
-    return Cost(
-        status=status,
-        reason=reason,
-        list=amounts,
-        effective=effective,
-        cache_savings_usd=_cache_savings(charges, counts, rates, input_tokens),
-        reported_usd=call.reported_usd,
-        price_id=rates.price_id,
-        price_book=book.version,
-    )
+    saved = _saved(counts, level)
+    return Cost(status, reason, amounts, effective, saved, call.reported_usd, rates.price_id, book.version)
 
 
-def _is_flat(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> bool:
-    """Whether a call of unknown usage has a price all the same: only models of one's own are sold so."""
-    rates = _rates(call, book, context) if book.overlay else NoPrice("")
-    return isinstance(rates, Rates) and rates.without_usage
+def _billed(counts: Mapping[Bucket, int], price: Price) -> Mapping[Bucket, int]:
+    """The units that are charged.
 
-
-def _billed(counts: Mapping[Bucket, int], rates: Rates) -> Mapping[Bucket, int]:
-    """The buckets that are charged: where audio is sold by the second, its tokens are told and cost nothing.
-
-    Source: Mistral's pricing of audio input, per minute, and its usage, which tells both.
+    Where audio is sold by the second, its tokens are told and cost nothing. Source: Mistral's pricing of audio input,
+    per minute, and its usage, which tells both.
     """
-    if Bucket.AUDIO_SECONDS not in counts or Bucket.AUDIO_SECONDS not in rates.by_bucket:
+    if Bucket.AUDIO_SECONDS not in counts or Bucket.AUDIO_SECONDS not in price.rates.by_bucket:
         return counts
-    return {bucket: count for bucket, count in counts.items() if bucket is not Bucket.INPUT_AUDIO}
+    least = price.least
+    return {
+        bucket: max(count, least.get(bucket, 0)) for bucket, count in counts.items() if bucket is not Bucket.INPUT_AUDIO
+    }
 
 
-def _rates(call: LLMCall, book: PriceBook, context: Mapping[str, str]) -> Rates | NoPrice:
-    """Rates of the responding model; of the requested one, said so, where the book does not know the former.
-
-    A deployment of one's own is known by the requested name, and stands over what it says that it is.
-    """
-    if book.overlay and book.overlay.redirect(call.provider, call.requested_model, call.host, call.start_ns):
-        return book.rates(call.provider, call.requested_model, call.start_ns, context, call.host)
-    rates = book.rates(call.provider, call.model, call.start_ns, context, call.host)
-    if isinstance(rates, Rates) or not call.requested_model or call.requested_model == call.model:
-        return rates
-    requested = book.rates(call.provider, call.requested_model, call.start_ns, context, call.host)
-    if isinstance(requested, NoPrice):
-        return rates
-    return replace(requested, reason=f"price_of_requested_model:{call.model}")
+def _amounts(charges: Mapping[Bucket, int], request: int) -> Amounts:
+    parts = [0] * len(PARTS)
+    parts[OTHER] = request
+    for bucket, charge in charges.items():
+        parts[PLACES[bucket]] += charge
+    return Amounts.of_pico(parts)
 
 
-def _amounts(charges: Mapping[Bucket, Decimal], request_usd: Decimal) -> Amounts:
-    sums = [ZERO] * len(_PARTS)
-    sums[_OTHER] = request_usd
-    for bucket, usd in charges.items():
-        sums[_PLACES[bucket]] += usd
-    return Amounts(*sums)
-
-
-def _charge(rate: Rate, count: int, input_tokens: int) -> Decimal:
-    return round_usd(rate.at(input_tokens) * count)
-
-
-def _cache_savings(
-    charges: Mapping[Bucket, Decimal], counts: Mapping[Bucket, int], rates: Rates, input_tokens: int
-) -> Decimal:
+def _saved(counts: Mapping[Bucket, int], level: Level) -> Decimal:
     """What caching saved against sending everything uncached: negative while writes have not paid off yet."""
-    saved = ZERO
-    for bucket, usd in charges.items():
-        uncached = _UNCACHED.get(bucket)
-        if uncached is not None and uncached in rates.by_bucket:
-            saved += _charge(rates.by_bucket[uncached], counts[bucket], input_tokens) - usd
-    return saved
+    return usd_of(sum(level.saving(bucket, count) for bucket, count in counts.items()))
 
 
-def _status(call: LLMCall, rates: Rates) -> tuple[Status, str]:
+def _status(call: LLMCall, reason: str) -> tuple[Status, str]:
     unreadable = next((flag for flag in call.usage.flags if flag.startswith(UNREADABLE)), "")
     if call.outcome is Outcome.ABORTED or (call.outcome is Outcome.ERROR and call.streaming):
         return Status.LOWER_BOUND, "aborted" if call.outcome is Outcome.ABORTED else "failed"
@@ -143,7 +129,17 @@ def _status(call: LLMCall, rates: Rates) -> tuple[Status, str]:
         return Status.ESTIMATED, call.usage.rule
     if call.usage.flags:
         return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
-    return Status.EXACT, rates.reason
+    return Status.EXACT, reason
+
+
+def _of_silence(call: LLMCall, book: PriceBook) -> Cost:
+    """The cost where the provider told no usage: known where nothing was billed, or where use decides no price."""
+    silent = _without_usage(call, book)
+    if silent.status is not Status.UNPRICED or book.overlay is None:
+        return silent
+    price = book.price_of(call)
+    flat = isinstance(price, Price) and price.rates.without_usage  # only models of one's own are sold so
+    return _stepwise(call, book, price) if flat and isinstance(price, Price) else silent
 
 
 def _without_usage(call: LLMCall, book: PriceBook) -> Cost:

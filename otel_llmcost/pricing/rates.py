@@ -1,8 +1,9 @@
 """What a price is before it meets a usage: rates by bucket, or the reason why there are none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 
 from otel_llmcost.call import Bucket, LLMCall
 from otel_llmcost.money import ZERO
@@ -12,10 +13,14 @@ SECOND_NS = Decimal(1_000_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """USD per unit: `base`, or the last of `tiers` whose start the call's total input exceeds."""
+    """USD per unit: `base`, or the last of `tiers` whose start the call's total input exceeds.
+
+    `listed` is what a list says, in USD per so many units, where that is no finite decimal per unit (an hour of audio).
+    """
 
     base: Decimal
     tiers: tuple[tuple[int, Decimal], ...] = ()
+    listed: tuple[Decimal, int] | None = None
 
     def at(self, input_tokens: int) -> Decimal:
         """The rate for a call with that much input; crossing a tier sets the rate of all its tokens."""
@@ -24,6 +29,12 @@ class Rate:
             if input_tokens > start:
                 found = usd
         return found
+
+    def exact_at(self, input_tokens: int) -> Fraction:
+        """The same rate, exactly."""
+        if self.listed is not None:
+            return Fraction(self.listed[0]) / self.listed[1]
+        return Fraction(self.at(input_tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,10 @@ class Rates:
     reason: str = ""
     second: Decimal | None = None
     estimated: bool = False
+
+    def marked(self, reason: str) -> "Rates":
+        """The same rates with another reason."""
+        return replace(self, reason=reason)
 
     @property
     def without_usage(self) -> bool:

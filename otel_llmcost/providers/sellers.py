@@ -27,11 +27,14 @@ class Seller:
     hosts: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     ids_unique: bool = True
+    sold_by_request: bool = False
 
 
-def _gateway(name: str, *hosts: str, price_id: str = "", aliases: tuple[str, ...] = ()) -> Seller:
+def _gateway(
+    name: str, *hosts: str, price_id: str = "", aliases: tuple[str, ...] = (), sold_by_request: bool = False
+) -> Seller:
     """A seller whose response ids may come again: they are another's, or not known to be unique."""
-    return Seller(name, price_id or name, hosts, aliases, ids_unique=False)
+    return Seller(name, price_id or name, hosts, aliases, ids_unique=False, sold_by_request=sold_by_request)
 
 
 SELLERS: Final = (
@@ -49,7 +52,13 @@ SELLERS: Final = (
         (".services.ai.azure.com", ".inference.ai.azure.com", ".models.ai.azure.com"),
         ("az.ai.inference", "azure_ai_foundry"),
     ),
-    Seller("aws.bedrock", "aws", ("*bedrock-*.amazonaws.com", "bedrock-*.api.aws"), ("aws_bedrock", "bedrock")),
+    Seller(
+        "aws.bedrock",
+        "aws",
+        ("*bedrock-*.amazonaws.com", "bedrock-*.api.aws"),
+        ("aws_bedrock", "bedrock"),
+        sold_by_request=True,
+    ),
     Seller("gcp.gemini", "google", ("generativelanguage.googleapis.com",), ("gemini", "google", "gcp.gen_ai")),
     Seller(
         "gcp.vertex_ai",
@@ -91,7 +100,11 @@ SELLERS: Final = (
             *("nscale", "ovhcloud", "publicai", "sambanova", "together"),
         )
     ),
-    _gateway("huggingface", "router.huggingface.co", "api-inference.huggingface.co", ".endpoints.huggingface.cloud"),
+    _gateway(
+        "huggingface",
+        *("router.huggingface.co", "api-inference.huggingface.co", ".endpoints.huggingface.cloud"),
+        sold_by_request=True,
+    ),
     _gateway("hyperbolic", "api.hyperbolic.xyz"),
     _gateway("meta", "api.meta.ai", "api.llama.com"),
     _gateway("minimax", "api.minimax.io", "api.minimaxi.com", "api.minimax.com"),

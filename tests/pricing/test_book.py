@@ -218,7 +218,7 @@ def test_every_model_costs_what_genai_prices_says(
         assert cost.reason.startswith(("unit_without_price", "unknown_model"))
         return
     price_id = next(seller.price_id for seller in SELLERS if seller.name == provider)
-    context = {"service_tier": tier} if tier else None
+    context = {"processing" if tier == "batch" else "service_tier": tier} if tier else None
     theirs = get_snapshot().calc(genai_usage(buckets), model, price_id, None, at, context)
     assert abs(theirs.total_price - cost.effective.total_usd) <= ONE_CENT_OF_A_NANODOLLAR / 2 * (len(buckets) + 1)
 
