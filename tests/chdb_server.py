@@ -29,7 +29,9 @@ _INSERT = re.compile(rb"^INSERT INTO (?P<target>.+?) FORMAT Native\s*", re.DOTAL
 
 
 class ChdbServer(ThreadingHTTPServer):
-    """`faults` are used up one per insert: ('lost answer',) or (HTTP status, ClickHouse code or None)."""
+    """`faults` are used up one per insert: ('lost answer',), ('lost request',), (HTTP status, ClickHouse code or None),
+    or None for an insert that goes well.
+    """
 
     daemon_threads = True
 
@@ -80,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         is_insert = statement.startswith(b"INSERT INTO")
         self.server.inserts += is_insert
         fault = self.server.faults.pop(0) if is_insert and self.server.faults else None
+        if fault == ("lost request",):
+            self.close_connection = True
+            return
         if fault and fault[0] != "lost answer":
             self._fail(*fault, "injected (INJECTED)")
             return
