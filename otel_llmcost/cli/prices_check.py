@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,9 +78,17 @@ def _problems(
     from otel_llmcost.pricing.overlays.checks import changes_of_the_past, problems_of, unknown_names
     from otel_llmcost.pricing.overlays.files import known_dimensions
     from otel_llmcost.pricing.overlays.fx import Fx
+    from otel_llmcost.pricing.rates import Rates
 
     yield from problems_of(entries, Fx(settings.prices.fx), known_dimensions(settings))
-    yield from unknown_names(entries, models_by_seller(PriceBook.bundled().snapshot))
+    book = PriceBook.bundled()
+    now_ns = time.time_ns()
+
+    def row_of(seller: str, model: str) -> str:
+        rates = book.rates(seller, model, now_ns, {})
+        return rates.price_id.partition("/")[2].rpartition("@")[0].lower() if isinstance(rates, Rates) else ""
+
+    yield from unknown_names(entries, models_by_seller(book.snapshot), row_of)
     if against is not None:
         today = datetime.now(UTC).date()
         yield from changes_of_the_past(entries, entries_before(against, paths), today)

@@ -25,7 +25,15 @@ from otel_llmcost.pricing.dated import DatedModel, Timeline
 from otel_llmcost.pricing.listings import Listing
 from otel_llmcost.pricing.overlay import PriceOverlay
 from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
-from otel_llmcost.pricing.references import FINE_TUNE, FREE_VARIANT, Name, spellings, sub_seller, unwrapped
+from otel_llmcost.pricing.references import (
+    FINE_TUNE,
+    FREE_VARIANT,
+    PASS_THROUGH,
+    Name,
+    spellings,
+    sub_seller,
+    unwrapped,
+)
 from otel_llmcost.providers.sellers import SELLERS, seller_named
 
 __all__ = ["MAX_CACHED", "NoPrice", "PriceBook", "Rate", "Rates"]
@@ -87,7 +95,8 @@ class PriceBook:
 
     def price_of(self, call: LLMCall) -> Price | NoPrice:
         """The price that held for a call when it started."""
-        if self.overlay is not None and (own := self._own_price(call, self.overlay)) is not None:
+        overlay = self.overlay
+        if overlay is not None and overlay.names_models and (own := self._own_price(call, overlay)) is not None:
             return own
         context = call.price_context
         key: tuple[object, ...] = (call.provider, call.model, call.requested_model, call.service_tier)
@@ -190,6 +199,8 @@ class PriceBook:
         timeline = self._timeline(call.provider, first, context)
         if not isinstance(timeline.only, NoPrice) or first == second:
             return timeline
+        if second.endswith(":free"):  # whoever answered instead of the free variant is not free
+            return timeline
         other = self._timeline(call.provider, second, context)
         return timeline if isinstance(other.only, NoPrice) else other.marked(mark)
 
@@ -216,6 +227,8 @@ class PriceBook:
             provider = list_id = named[0]
             name = named[1]
         listing = self._listing(list_id)
+        if listing is None and list_id in PASS_THROUGH:
+            return self._passed_through(provider, PASS_THROUGH[list_id], name) or NoPrice(f"unknown_model:{reference}")
         if listing is None:
             return NoPrice(f"unknown_provider:{provider}")
         if tuned := FINE_TUNE.fullmatch(name) if list_id in TUNED_SELLERS else None:
@@ -231,6 +244,17 @@ class PriceBook:
                 return found
         if list_id in FREE_VARIANT.sellers and FREE_VARIANT.pattern.fullmatch(name):
             return self._row(provider, list_id, ModelInfo(name, ClauseEquals(name), prices=ModelPrice())), ""
+        return None
+
+    def _passed_through(self, provider: str, makers: Mapping[str, str], name: str) -> tuple[DatedModel, str] | None:
+        """The row of `maker/model` in the maker's list, which is said."""
+        maker, _, model = name.partition("/")
+        listing = self._listing(makers.get(maker, ""))
+        for spelled in spellings(listing.provider.id, model) if listing else ():
+            info = listing.find(spelled.text) if listing else None
+            if listing and info:
+                mark = both(f"price_of:{listing.provider.id}", spelled.mark)
+                return self._row(provider, listing.provider.id, info, own=False), mark
         return None
 
     def _listed(self, provider: str, listing: Listing, name: Name) -> tuple[DatedModel, str] | None:

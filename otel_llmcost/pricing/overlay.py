@@ -31,6 +31,13 @@ class PriceOverlay(Protocol):
     @property
     def version(self) -> str: ...
 
+    @property
+    def names_models(self) -> bool:
+        """Whether there is a name that `redirect` or `own_rates` knows; nothing is asked of them otherwise."""
+
+    def touches(self, price_id: str) -> bool:
+        """Whether `effective` may change the price of some call that is priced by that row."""
+
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         """Seller, model and reason of a name of one's own (a deployment, an inference profile); None for any other."""
 

@@ -28,7 +28,9 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
     price = book.price_of(call)
     if isinstance(price, NoPrice):
         return _unpriced(price.reason, call, book)
-    if book.overlay is not None:
+    if book.overlay is not None and (
+        price.rates.estimated or price.rates.second is not None or book.overlay.touches(price.rates.price_id)
+    ):
         return _stepwise(call, book, price)
     counts = usage.buckets
     level = price.flat
@@ -120,15 +122,16 @@ def _saved(counts: Mapping[Bucket, int], level: Level) -> Decimal:
 
 
 def _status(call: LLMCall, reason: str) -> tuple[Status, str]:
+    """How far the price can be trusted, and why; `reason` is what is to be said of the price itself."""
     unreadable = next((flag for flag in call.usage.flags if flag.startswith(UNREADABLE)), "")
     if call.outcome is Outcome.ABORTED or (call.outcome is Outcome.ERROR and call.streaming):
-        return Status.LOWER_BOUND, "aborted" if call.outcome is Outcome.ABORTED else "failed"
+        return Status.LOWER_BOUND, both("aborted" if call.outcome is Outcome.ABORTED else "failed", reason)
     if unreadable:
-        return Status.LOWER_BOUND, f"usage_unreadable:{unreadable.removeprefix(UNREADABLE)}"
+        return Status.LOWER_BOUND, both(f"usage_unreadable:{unreadable.removeprefix(UNREADABLE)}", reason)
     if call.usage.rule.startswith(ESTIMATE_RULE):
-        return Status.ESTIMATED, call.usage.rule
+        return Status.ESTIMATED, both(call.usage.rule, reason)
     if call.usage.flags:
-        return Status.EXACT, f"contradiction:{call.usage.flags[0]}"
+        return Status.EXACT, both(f"contradiction:{call.usage.flags[0]}", reason)
     return Status.EXACT, reason
 
 

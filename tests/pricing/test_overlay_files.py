@@ -151,6 +151,7 @@ def test_unknown_dimensions_and_ids_used_twice_are_mistakes() -> None:
 
 def test_names_that_match_nothing_are_told_with_the_nearest() -> None:
     """A misspelt model would silently have no discount."""
+    rows = {"gpt-4o-2024-08-06": "gpt-4o"}
     known = {"openai": ["gpt-4o", "gpt-5"], "anthropic": ["claude-sonnet-4-5"]}
     text = """\
 discounts:
@@ -159,13 +160,17 @@ discounts:
   - {id: c, from: 2026-01-01, when: {provider: openai, model: [gpt-4o, gpt-6*]}, percent_off: 1}
 deployments:
   - {id: d, from: 2026-01-01, model: prod, provider: openai, base_model: gpt-4}
+  - {id: e, from: 2026-01-01, model: prod-2, provider: openai, base_model: gpt-4o-2024-08-06}
+commitments:
+  - {id: f, from: 2026-01-01, when: {model: gpt-4o-2024-08-06}, per_month: 1, expected_per_month: 1}
 """
-    texts = [str(problem) for problem in unknown_names(entries(text), known)]
-    assert 4 == len(texts)
+    texts = [str(problem) for problem in unknown_names(entries(text), known, lambda seller, model: rows.get(model, ""))]
+    assert 5 == len(texts)
     assert "'gpt-4oo' matches no model of the book; did you mean 'gpt-4o'?" in texts[1]
     assert "warning: discounts 'b': no seller is called antropic; did you mean 'anthropic'?" in texts[2]
     assert "warning: discounts 'c': 'gpt-6*' matches no model" in texts[3]
     assert "'gpt-4' matches no model of the book; did you mean 'gpt-4o'?" in texts[0]
+    assert "commitments 'f': 'gpt-4o-2024-08-06' is priced as 'gpt-4o': name that, or write a pattern" in texts[4]
 
 
 TODAY = date(2026, 6, 1)

@@ -3,11 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from overlay_books import a_call, overlays_in
 
 from otel_llmcost.call import Bucket, LLMCall, Status
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.pricing.overlays import Measuring, Overlays, PeriodTotals, Total, true_up
-from overlay_books import a_call, overlays_in
 
 CALLS = [
     a_call({Bucket.INPUT: 1_000 * number, Bucket.OUTPUT: 100}, model, f"2026-03-{number:02d}")

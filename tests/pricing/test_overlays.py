@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from overlay_books import a_call, book_with, fx_of, mtok, usd
 
 from otel_llmcost.call import Bucket, Outcome, Status, Usage
 from otel_llmcost.pricing import PriceBook, price_call
-from overlay_books import a_call, book_with, fx_of, mtok, usd
 
 USED = {Bucket.INPUT: 600, Bucket.CACHE_READ: 400, Bucket.OUTPUT: 50}
 LISTED = mtok("2.5", 600) + mtok("1.25", 400) + mtok("10", 50)

@@ -1,15 +1,16 @@
 """What can be wrong between entries: ids, names, exchange rates, overlaps, gaps, a changed past."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 from otel_llmcost.errors import nearest
-from otel_llmcost.pricing.overlays.document import SECTIONS, Conditional, Deployment, Entry
+from otel_llmcost.pricing.overlays.document import SECTIONS, Conditional, Deployment, Entry, PrivateModel
 from otel_llmcost.pricing.overlays.fx import USD, Fx
 from otel_llmcost.pricing.overlays.matching import Rule, conflicts
 from otel_llmcost.pricing.overlays.overlays import BUILT_IN_CONDITIONS
+from otel_llmcost.pricing.overlays.patterns import Patterns, matches, overlap
 from otel_llmcost.pricing.overlays.periods import FOREVER_NS, day_of
 from otel_llmcost.pricing.overlays.rules import gaps, rule_of
 
@@ -85,8 +86,9 @@ def _missing_fx(entries: Sequence[Placed], fx: Fx) -> Iterator[Problem]:
 
 
 def _overlaps(rules: Mapping[Rule[Any], Placed]) -> Iterator[Problem]:
+    order = {rule: number for number, rule in enumerate(rules)}
     for one, other in conflicts(list(rules)):
-        first, second = sorted((one, other), key=lambda rule: (rule.from_ns, rule.entry.id))
+        first, second = sorted((one, other), key=lambda rule: (rule.from_ns, order[rule]))
         start, end = max(one.from_ns, other.from_ns), min(one.until_ns, other.until_ns)
         until = "" if end == FOREVER_NS else f" until {day_of(end)}"
         same = first.matcher.within(second.matcher)
@@ -146,38 +148,50 @@ def _said(placed: Placed) -> dict[str, Any]:
     return {**document, "section": placed.section, "currency": placed.entry.currency or USD}
 
 
-def unknown_names(entries: Sequence[Placed], known: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-    """Names that match nothing: sellers, models and base models, against models by seller.
+Resolve = Callable[[str, str], str]
+"""Seller and name of a model → the id of the row that prices it; empty where none does."""
+
+
+def unknown_names(entries: Sequence[Placed], known: Mapping[str, Sequence[str]], resolve: Resolve) -> Iterator[Problem]:
+    """Names that match nothing: sellers, models and base models, against the models of each seller.
 
     A mistake where a name is plain, a warning where it is a pattern.
     """
-    sellers = sorted(known)
+    own = [seller for placed in entries if isinstance(placed.entry, PrivateModel) for seller in placed.entry.provider]
     for placed in entries:
-        rule = rule_of(placed.entry)
-        conditions = dict(rule.matcher.conditions)
-        if placed.section == "models":
-            continue  # says itself what there is
+        conditions = rule_of(placed.entry).matcher.conditions
         if isinstance(placed.entry, Deployment):
-            base = placed.entry.base_provider or None
-            conditions = {
-                "provider": (base,) if base else conditions.get("provider", ()),
-                "model": (placed.entry.base_model.lower(),),
-            }
-        yield from _unmatched(placed, conditions, known, sellers)
+            seller = (placed.entry.base_provider,) if placed.entry.base_provider else conditions.get("provider", ())
+            conditions = {"provider": tuple(seller), "model": (placed.entry.base_model.lower(),)}
+        # Models of one's own have the names that their entries give them.
+        wanted = conditions.get("provider", ())
+        if placed.section != "models" and not any(overlap((name,), tuple(own)) for name in wanted):
+            yield from _unmatched(placed, conditions, known, resolve)
 
 
 def _unmatched(
-    placed: Placed, conditions: Mapping[str, Sequence[str]], known: Mapping[str, Sequence[str]], sellers: Sequence[str]
+    placed: Placed, conditions: Mapping[str, Patterns], known: Mapping[str, Sequence[str]], resolve: Resolve
 ) -> Iterator[Problem]:
-    from otel_llmcost.pricing.overlays.patterns import matches
-
-    wanted = tuple(name for name in conditions.get("provider", ()) if name)
-    chosen = [seller for seller in sellers if not wanted or matches(wanted, seller)]
-    if not chosen:
-        yield Problem(placed, f"no seller is called {'|'.join(wanted)}{nearest(wanted[0], sellers)}", warning=True)
+    wanted = conditions.get("provider", ("*",))
+    sellers = [seller for seller in sorted(known) if matches(wanted, seller)]
+    if not sellers:
+        yield Problem(placed, f"no seller is called {'|'.join(wanted)}{_near(wanted[0], sorted(known))}", warning=True)
         return
-    models = [model for seller in chosen for model in known[seller]]
+    models = {model.lower() for seller in sellers for model in known[seller]}
     for pattern in conditions.get("model", ()):
-        if not any(matches((pattern,), model.lower()) for model in models):
-            hint = nearest(pattern, models) if wanted and len(models) < 500 else ""
-            yield Problem(placed, f"{pattern!r} matches no model of the book{hint}", warning="*" in pattern)
+        if any(matches((pattern,), model) for model in models):
+            continue
+        rows = {row for seller in sellers if "*" not in pattern and (row := resolve(seller, pattern))}
+        if pattern in rows or (rows and isinstance(placed.entry, Deployment)):
+            continue
+        if rows:
+            text = f"{pattern!r} is priced as {' or '.join(sorted(map(repr, rows)))}: name that, or write a pattern"
+        else:
+            text = f"{pattern!r} matches no model of the book{_near(pattern, sorted(models))}"
+        yield Problem(placed, text, warning="*" in pattern)
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    """The nearest name, where one is near: the lists are too long to be told."""
+    told = nearest(name, known)
+    return told if told.startswith("; did") else ""

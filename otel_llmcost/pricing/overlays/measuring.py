@@ -22,6 +22,14 @@ class Measuring:
         self._totals: dict[tuple[str, str], Total] = defaultdict(Total)
         self.version = overlays.version
 
+    @property
+    def names_models(self) -> bool:
+        return self._overlays.names_models
+
+    def touches(self, price_id: str) -> bool:
+        """Private models are measured too, whatever else holds for them."""
+        return "#" in price_id or self._overlays.touches(price_id)
+
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         return self._overlays.redirect(provider, model, host, at_ns)
 

@@ -97,6 +97,15 @@ class Overlays:
 
     # what the book asks
 
+    @property
+    def names_models(self) -> bool:
+        """Whether there are deployments or private models."""
+        return bool(self._deployments or self._models)
+
+    def touches(self, price_id: str) -> bool:
+        """Whether some entry can hold for calls that are priced by that row."""
+        return self._scope(price_id) is not None
+
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         """Seller, model and reason of a name of one's own; None where it is no such name."""
         if not self._deployments:
@@ -120,12 +129,9 @@ class Overlays:
 
     def plan(self, call: LLMCall, price_id: str) -> Plan | None:
         """What holds for a call that is priced by that row; None where nothing does."""
-        scope = self._scopes.get(price_id, _UNSEEN)
-        if scope is _UNSEEN:
-            scope = _keep(self._scopes, price_id, self._find_scope(price_id))
+        scope = self._scope(price_id)
         if scope is None:
             return None
-        assert isinstance(scope, _Scope)
         key = (price_id, bisect_right(scope.boundaries, call.start_ns), *[get(call) for get in scope.getters])
         found = self._plans.get(key, _UNSEEN)
         if found is _UNSEEN:
@@ -187,6 +193,12 @@ class Overlays:
         return {"format": 1, **document, "fx": self._fx.to_document(currencies)}
 
     # working it out
+
+    def _scope(self, price_id: str) -> _Scope | None:
+        found = self._scopes.get(price_id, _UNSEEN)
+        if found is _UNSEEN:
+            found = _keep(self._scopes, price_id, self._find_scope(price_id))
+        return found  # type: ignore[return-value]
 
     def _boundaries_of(self, rules: Sequence[Rule[Any]]) -> Sequence[int]:
         """Times at which another price may begin to hold."""
