@@ -56,6 +56,7 @@ OPAQUE: Final = (
 
 SPELLINGS: Final = (
     _form("", r"(.+-)(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])((?:[-:].*)?)", r"\1\2-\3-\4\5"),
+    _form("anthropic", r"(claude-2)\.[01]", r"\1"),
     _form("aws", r"(openai\.gpt-oss-(?:20|120)b)", r"\1-1:0"),  # the endpoint that speaks the OpenAI APIs
     _form("aws", r"bedrock/(?:converse/|invoke/)?(.+)", r"\1"),
     _form("azure", r"azure(?:_ai)?/(.+)", r"\1"),
@@ -82,6 +83,18 @@ SUB_SELLERS: Final[Mapping[str, Form]] = {
     "huggingface": _form("huggingface", r"(.+):([a-z][a-z0-9-]*)", r"huggingface_\2"),
 }
 """Sellers whose reference may name the one that serves and sets the price."""
+
+PASS_THROUGH: Final[Mapping[str, Mapping[str, str]]] = {
+    "vercel": {
+        **{maker: maker for maker in ("anthropic", "openai", "google", "cohere", "deepseek", "mistral", "moonshotai")},
+        **{maker: maker for maker in ("perplexity", "voyageai", "zai", "minimax")},
+        "voyage": "voyageai",
+        "xai": "x-ai",
+    },
+}
+"""Sellers without a list that sell `maker/model` at the maker's list price, and the makers' lists. Sources: Vercel AI
+Gateway's pricing (no mark-up on list prices), and the cost that it states in recorded answers.
+"""
 
 
 def unwrapped(seller: str, reference: str) -> str | None:
