@@ -17,9 +17,10 @@ from genai_prices import Usage, calc_price
 
 from otel_llmcost import semconv as sc
 from otel_llmcost.call import Bucket, LLMCall, Source
-from otel_llmcost.dialects import read_span
+from otel_llmcost.kinship import Kinship
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.pricing import PriceBook, price_call
+from otel_llmcost.processors.tree import seen_genai
 from otel_llmcost.settings import Settings
 from otel_llmcost.span import Span
 
@@ -87,7 +88,12 @@ def functions(pipeline: Pipeline, spans: list[Span], calls: list[LLMCall]) -> di
     context = {"service_tier": "default"}
 
     def read() -> int:
-        return sum(read_span(span, Source.OTLP) is not None for span in spans)
+        return sum(pipeline.identified(span, Source.OTLP) is not None for span in spans)
+
+    def settle() -> int:
+        kinship = Kinship(50_000, names_unseen=True)
+        kinship.meet([seen_genai(span, call) for span, call in zip(spans, calls, strict=True)])
+        return len(calls)
 
     def process() -> int:
         return sum(pipeline.process_span(span, Source.OTLP) is not None for span in spans)
@@ -110,6 +116,7 @@ def functions(pipeline: Pipeline, spans: list[Span], calls: list[LLMCall]) -> di
     return {
         "span read and identified": read,
         "span read, priced, attributed": process,
+        "call settled with its kin": settle,
         "rates looked up": look_up,
         "call quoted (price_call)": quote,
         THEIRS: genai_prices,
@@ -123,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     pipeline = Pipeline.from_settings(Settings())
     spans = [make_span(number) for number in range(200)]
-    calls = [call for span in spans if (call := read_span(span, Source.OTLP))]
+    calls = [call for span in spans if (call := pipeline.identified(span, Source.OTLP))]
     assert len(spans) == len(calls)
     check(calls[: len(MODELS)], pipeline.book)
     timed = functions(pipeline, spans, calls)

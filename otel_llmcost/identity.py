@@ -46,7 +46,6 @@ _DUPLICATE: Final = 1 << 62
 _NO_USAGE: Final = b"-"
 _CACHED: Final = CACHE_READ_BUCKETS | CACHE_WRITE_BUCKETS
 _DATE_OR_VERSION: Final = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[\w.-]+|-latest|-\d{4}|-v\d+:\d+)$")
-_HIDDEN_COST: Final = Cost(Status.UNPRICED, reason="duplicate")
 
 
 class Known(IntEnum):
@@ -154,9 +153,10 @@ def told_of(call: LLMCall) -> Told:
 
 def signature(call: LLMCall) -> bytes:
     """What two records of one call agree on, whoever told it: the token totals, or without them the model."""
-    usage = call.usage
-    if told_of(call) is Told.REPORTED and (tokens := (usage.input_tokens, usage.output_tokens)) != (0, 0):
-        return b"%d/%d" % tokens
+    if told_of(call) is Told.REPORTED:
+        tokens = call.usage.input_tokens, call.usage.output_tokens
+        if tokens != (0, 0):
+            return b"%d/%d" % tokens
     return _NO_USAGE + _stem(call)
 
 
@@ -188,13 +188,11 @@ def _stem(call: LLMCall) -> bytes:
 
 
 def outer_ids(call: LLMCall, outer_span_id: bytes) -> tuple[bytes, ...]:
-    """Ids under which the span `outer_span_id` around a call may have told the same call without a response id.
-
-    Beside those, a record without numbers, or with the same ones, may be known by the response id in the trace.
-    """
-    told = dict.fromkeys((signature(call), uncached_signature(call), _NO_USAGE + _stem(call)))
-    ids = tuple(span_key(call.trace_id, outer_span_id, each) for each in told)
-    return (*ids, *trace_ids(call))
+    """Ids under which the span `outer_span_id` around a call may have told the same call: with the same numbers, or
+    without any."""
+    told, silent = signature(call), _NO_USAGE + _stem(call)
+    ids = (span_key(call.trace_id, outer_span_id, told),)
+    return ids if told == silent else (*ids, span_key(call.trace_id, outer_span_id, silent))
 
 
 def trace_ids(call: LLMCall) -> tuple[bytes, ...]:
@@ -301,15 +299,22 @@ def with_claims(calls: Iterable[LLMCall]) -> Iterator[LLMCall]:
         yield call
         for hidden in call.covers:
             if hidden != call.call_id:
-                yield LLMCall(
-                    call_id=hidden,
-                    source=call.source,
-                    start_ns=call.start_ns,
-                    end_ns=call.start_ns,
-                    provider="",
-                    duplicate_of=call.duplicate_of or call.call_id,
-                    cost=_HIDDEN_COST,
-                )
+                yield _claim(call, hidden)
+
+
+def _claim(call: LLMCall, hidden: bytes) -> LLMCall:
+    return LLMCall(
+        call_id=hidden,
+        source=call.source,
+        start_ns=call.start_ns,
+        end_ns=call.start_ns,
+        provider="",
+        duplicate_of=call.duplicate_of or call.call_id,
+        cost=_HIDDEN_COST,
+    )
+
+
+_HIDDEN_COST: Final = Cost(Status.UNPRICED, reason="duplicate")
 
 
 def version(call: LLMCall) -> int:

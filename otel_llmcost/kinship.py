@@ -14,16 +14,18 @@ restart. What is remembered is bounded; nothing depends on it but duplicates tha
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from otel_llmcost.call import NO_ID, LLMCall
-from otel_llmcost.identity import Facts, agent_key, is_random, outer_ids, trace_ids, with_claims
-from otel_llmcost.lineage import Who, inherit
+from otel_llmcost.identity import Facts, agent_key, outer_ids, trace_ids, with_claims
+from otel_llmcost.lineage import Who
 
 MAX_DEPTH: Final = 64
 """Ancestors that are looked at; a tree of spans is rarely half as deep."""
 MAX_BELOW: Final = 4_096
-"""Records below one span, or beside one another, that are kept in mind at most."""
+"""Records below one span that are kept in mind at most."""
+MAX_BESIDE: Final = 32
+"""Records of one response in a trace that are compared at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,12 @@ class Seen:
 class _Node:
     """A span in mind, with its record as it stands now."""
 
-    __slots__ = ("_facts", "awaits", "below", "call", "lent", "seen")
+    __slots__ = ("_facts", "awaits", "below", "call", "given_away", "lent", "seen")
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
         self.call = seen.call
+        self.given_away = False  # whether somebody else has the record, so that a change makes a new one
         self.awaits = b""  # the first span above that is not known
         self.below: set[bytes] | None = None  # records that were settled with this span
         self.lent: tuple[bytes, ...] = ()  # ids of others that this record is kept under too
@@ -65,6 +68,20 @@ class _Node:
         return self._facts
 
     @property
+    def beside(self) -> tuple[bytes, str]:
+        """Where records of the same response below the same span are found."""
+        return self.seen.parent or b"root" + self.seen.key[:16], self._response_id
+
+    @property
+    def in_trace(self) -> tuple[bytes, str]:
+        """Where records of the same response in the same trace are found."""
+        return self.seen.key[:16], self._response_id
+
+    @property
+    def _response_id(self) -> str:
+        return self.seen.call.response_id if self.seen.call is not None else ""
+
+    @property
     def is_agent(self) -> bool:
         return self.seen.boundary and self.call is not None
 
@@ -76,16 +93,23 @@ class _Round:
         self.rows: dict[bytes, _Node] = {}
         self.again = False
 
-    def write(self, node: _Node, call: LLMCall) -> None:
-        """Set a record, and have it written where it has changed."""
-        if self.again or call is not node.call:
-            node.call = call
+    def change(self, node: _Node, **fields: Any) -> None:
+        """Set fields of a record, and have it written where that changes it."""
+        assert node.call is not None
+        if fields:
+            if node.given_away:
+                node.call = replace(node.call, **fields)
+            else:
+                for name, value in fields.items():
+                    object.__setattr__(node.call, name, value)
+        if fields or self.again:
             self.rows[node.seen.key] = node
 
     def written(self) -> Iterator[LLMCall]:
         """The records, also under ids of others that have no numbers of their own."""
         for node in self.rows.values():
             assert node.call is not None
+            node.given_away = True
             yield node.call
             for call_id in node.lent:
                 yield replace(node.call, call_id=call_id, duplicate_of=NO_ID, covers=())
@@ -103,14 +127,13 @@ class Kinship:
         self._nodes: dict[bytes, _Node] = {}  # of GenAI
         self._plain: dict[bytes, _Node] = {}  # all others, which come in any number
         self._awaited: dict[bytes, set[bytes]] = {}  # span that is not known yet → records below it
-        self._siblings: dict[bytes, list[bytes]] = {}  # by the parent
-        self._answers: dict[tuple[bytes, str], list[bytes]] = {}  # by trace and random response id
+        self._answers: dict[tuple[bytes, str], list[bytes]] = {}  # by response id, and the parent or the trace
         self._lock = Lock()
 
     def reset(self) -> None:
         """Forget everything: in a forked child, what the parent has in hand is the parent's."""
         self._lock = Lock()
-        self._nodes, self._plain, self._awaited, self._siblings, self._answers = {}, {}, {}, {}, {}
+        self._nodes, self._plain, self._awaited, self._answers = {}, {}, {}, {}
 
     def meet(self, spans: Sequence[Seen]) -> list[LLMCall]:
         """The rows to write now that these spans are known: their own and earlier ones that have changed."""
@@ -155,9 +178,11 @@ class Kinship:
         (self._nodes if seen.genai else self._plain)[seen.key] = node
         if seen.call is not None:
             this.rows[seen.key] = node
-            _append(self._siblings, seen.parent or seen.key[:16], seen.key)
-            if is_random(seen.call.response_id):
-                _append(self._answers, (seen.key[:16], seen.call.response_id), seen.key)
+            if seen.call.response_id:
+                for place in (node.beside, node.in_trace):
+                    keys = self._answers.setdefault(place, [])
+                    if len(keys) < MAX_BESIDE:
+                        keys.append(seen.key)
         return due
 
     def _settle(self, node: _Node, this: _Round) -> None:
@@ -165,7 +190,9 @@ class Kinship:
         above = list(self._ancestors(node))
         top = above[-1] if above else node
         self._await(node, top.seen.parent if self._find(top.seen.parent) is None else b"")
-        who: dict[str, str] = {}
+        call = node.call
+        assert call is not None
+        fields: dict[str, Any] = {}
         inside, serving = not node.is_agent, False
         for ancestor in above:
             ancestor.below = ancestor.below or set()
@@ -176,16 +203,15 @@ class Kinship:
             if ancestor.call is not None and (inside or ancestor.is_agent):
                 _relate(ancestor, node, this)
             for name, value in ancestor.seen.who.items():
-                who.setdefault(name, value)
-        self._relate_siblings(node, this)
-        assert node.call is not None
-        call = inherit(node.call, who)
+                if not getattr(call, name):
+                    fields.setdefault(name, value)
+        self._relate_beside(node, this)
         if serving and not call.at_gateway:
-            call = replace(call, at_gateway=True)
-        covers = dict.fromkeys(call.covers)
-        covers.update(dict.fromkeys(trace_ids(call) if serving else ()))
-        covers.update(dict.fromkeys(self._unseen_ids(node, inside=inside)))
-        this.write(node, call if len(covers) == len(call.covers) else replace(call, covers=tuple(covers)))
+            fields["at_gateway"] = True
+        named = (*(trace_ids(call) if serving else ()), *self._unseen_ids(node, inside=inside))
+        if named and not set(named) <= set(call.covers):
+            fields["covers"] = tuple(dict.fromkeys((*call.covers, *named)))
+        this.change(node, **fields)
 
     def _ancestors(self, node: _Node) -> Iterator[_Node]:
         for _ in range(MAX_DEPTH):
@@ -223,18 +249,14 @@ class Kinship:
         agent = (agent_key(node.call.trace_id, span_id),) if self._counts_agents else ()
         return (*outer_ids(node.call, span_id), *agent) if inside else agent
 
-    def _relate_siblings(self, node: _Node, this: _Round) -> None:
-        """Some emitters tell a call after the fact, in a span beside that of the SDK."""
-        if node.call is None or not node.call.response_id or node.facts.cached:
-            return
-        for key in self._siblings.get(node.seen.parent or node.seen.key[:16], ()):
-            other = self._nodes.get(key)
-            if other is not None and other is not node and _is_told_beside(node, other):
-                _hide(*sorted((node, other), key=_standing), this)
-        for key in self._answers.get((node.seen.key[:16], node.call.response_id), ()):
-            other = self._nodes.get(key)
-            if other is not None and {node.facts.level, other.facts.level} == {1, 3}:
-                _hide(*sorted((node, other), key=_standing), this)
+    def _relate_beside(self, node: _Node, this: _Round) -> None:
+        """Compare a record with others of the same response: some emitters tell a call after the fact, beside that of
+        the SDK; and a gateway's client is told the provider's id."""
+        for place, is_same in ((node.beside, _is_told_beside), (node.in_trace, _is_told_elsewhere)):
+            for key in self._answers.get(place, ()):
+                other = self._nodes.get(key) if key != node.seen.key else None
+                if other is not None and is_same(node, other):
+                    _hide(*sorted((node, other), key=_standing), this)
 
     def _find(self, key: bytes) -> _Node | None:
         return self._nodes.get(key) or self._plain.get(key)
@@ -243,27 +265,13 @@ class Kinship:
         node = self._nodes.pop(key, None) or self._plain.pop(key, None)
         if node is not None:
             self._await_no_more(node)
-            _remove(self._siblings, node.seen.parent or key[:16], key)
-            if node.seen.call is not None:
-                _remove(self._answers, (key[:16], node.seen.call.response_id), key)
+            for place in (node.beside, node.in_trace) if node.call is not None else ():
+                keys = self._answers.get(place, [])
+                if key in keys:
+                    keys.remove(key)
+                    if not keys:
+                        del self._answers[place]
         return node
-
-
-K = TypeVar("K")
-
-
-def _append(index: dict[K, list[bytes]], place: K, key: bytes) -> None:
-    keys = index.setdefault(place, [])
-    if len(keys) < MAX_BELOW:
-        keys.append(key)
-
-
-def _remove(index: dict[K, list[bytes]], place: K, key: bytes) -> None:
-    keys = index.get(place, [])
-    if key in keys:
-        keys.remove(key)
-        if not keys:
-            del index[place]
 
 
 def _relate(outer: _Node, inner: _Node, this: _Round) -> None:
@@ -281,13 +289,14 @@ def _relate(outer: _Node, inner: _Node, this: _Round) -> None:
 def _hide(loser: _Node, winner: _Node, this: _Round) -> None:
     """Make the loser's id that of no line; its record is kept under the winner's where only it has the numbers."""
     assert loser.call is not None
-    call_id, call = winner.facts.call_id, loser.call
-    lends = not loser.is_agent and loser.facts.lends_to(winner.facts) and call_id not in loser.lent
-    if lends:
+    call_id = winner.facts.call_id
+    if not loser.is_agent and loser.facts.lends_to(winner.facts) and call_id not in loser.lent:
         loser.lent = (*loser.lent, call_id)
-    if lends or not call.duplicate_of:
-        call = replace(call, duplicate_of=call.duplicate_of or call_id)
-    this.write(loser, call)
+        this.change(loser, duplicate_of=loser.call.duplicate_of or call_id)
+    elif not loser.call.duplicate_of:
+        this.change(loser, duplicate_of=call_id)
+    else:
+        this.change(loser)
 
 
 def _standing(node: _Node) -> tuple[int, bytes]:
@@ -300,12 +309,16 @@ def _is_told_beside(one: _Node, two: _Node) -> bool:
     return (
         first is not None
         and second is not None
-        and first.response_id == second.response_id
         and first.emitter != second.emitter
         and first.start_ns <= second.end_ns
         and second.start_ns <= first.end_ns
         and one.facts.is_measured
         and one.facts.signature == two.facts.signature
         and one.facts.call_id != two.facts.call_id
-        and not two.facts.cached
+        and not (one.facts.cached or two.facts.cached)
     )
+
+
+def _is_told_elsewhere(one: _Node, two: _Node) -> bool:
+    """The same random response id, known in the world to one and in the trace to the other."""
+    return {one.facts.level, two.facts.level} == {1, 3}

@@ -1,11 +1,9 @@
 """Ids that only a span further up may tell: session, agent, workflow and user of the calls below it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from otel_llmcost import semconv as sc
-from otel_llmcost.call import LLMCall
 from otel_llmcost.dialects.read import text
 from otel_llmcost.span import Attributes
 
@@ -37,12 +35,6 @@ def who_of(attributes: Attributes) -> Who:
 
 
 _NOBODY: Final[Who] = {}
-
-
-def inherit(call: LLMCall, who: Who) -> LLMCall:
-    """The call with the ids that it does not tell itself; the very same one where that is none."""
-    missing = {field: found for field, found in who.items() if not getattr(call, field)}
-    return replace(call, **missing) if missing else call
 
 
 def as_attributes(who: Who, told: Attributes) -> dict[str, str]:

@@ -88,12 +88,11 @@ class Pipeline:
             usage = replace(call.usage, rule=CACHE_HIT_RULE + call.usage.rule)
             _fill(call, call_id=digest(b"cache", call.trace_id, call.span_id), usage=usage)
             return call
-        _fill(call, call_id=call_id(call, self._trusted))
+        object.__setattr__(call, "call_id", call_id(call, self._trusted))
         if self._is_gateway(call.service) or attributes.get(sc.USAGE_GATEWAY) is True:
-            _fill(call, at_gateway=True)
-            _fill(call, covers=trace_ids(call))
+            _fill(call, at_gateway=True, covers=trace_ids(call))
         inner = attributes.get(sc.USAGE_INNER)
-        if isinstance(inner, Sequence):
+        if inner is not None and isinstance(inner, Sequence):
             _settle(call, inner)
         return call
 
