@@ -130,7 +130,7 @@ def rates_of(rates: Rates) -> Mapping[str, str]:
     for bucket in Bucket:
         if bucket not in COLUMNS and any(found.get(bucket) == found.get(wider) for wider in covering(bucket)[1:]):
             found.pop(bucket, None)
-    if rates.request:
+    if rates.request and rates.request.base:
         found["request"] = plain(rates.request.base)
     if rates.second:
         found["second"] = plain(rates.second)

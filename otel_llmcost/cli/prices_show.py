@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import localcontext
 from typing import Any, Final
 
 from otel_llmcost.call import Bucket, LLMCall, Source, Usage
@@ -14,10 +13,9 @@ from otel_llmcost.cli.ledger import add_config_option
 from otel_llmcost.cli.prices_list import add_at_option, at_ns, rates_of
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, InputError, nearest
-from otel_llmcost.money import EXACT
 from otel_llmcost.pricing.book import PriceBook
-from otel_llmcost.pricing.catalog import PriceRow, models_by_seller, plain, price_rows, sellers_of
-from otel_llmcost.pricing.overlays.units import per_unit
+from otel_llmcost.pricing.catalog import PriceRow, models_by_seller, price_rows, sellers_of
+from otel_llmcost.pricing.compiled import Price
 from otel_llmcost.pricing.rates import NoPrice, Rates
 from otel_llmcost.providers.sellers import seller_named
 
@@ -143,26 +141,15 @@ def _print_prices(rows: list[PriceRow]) -> None:
 
 
 def _effective(book: PriceBook, call: LLMCall, rates: Rates) -> dict[str, Any]:
-    """What a million tokens (a thousand pages) of each bucket cost this caller, beside the list price."""
-    if book.overlay is None:
-        return {"effective": [], "overlay": ""}
-    rows = []
-    reason = ""
-    with localcontext(EXACT):
-        for bucket in rates_of(rates).keys() & {bucket.value for bucket in Bucket}:
-            row, reason = _of_bucket(book, call, rates, Bucket(bucket))
-            rows += [row] if row else []
-    return {"effective": sorted(rows, key=lambda row: list(Bucket).index(Bucket(row["charge"]))), "overlay": reason}
-
-
-def _of_bucket(book: PriceBook, call: LLMCall, rates: Rates, bucket: Bucket) -> tuple[dict[str, str] | None, str]:
-    assert book.overlay is not None
-    count = 1_000  # below every tier
-    used = replace(call, usage=Usage(buckets={bucket: count}))
-    list_usd = rates.by_bucket[bucket].base * count
-    own = book.overlay.effective(used, rates, {bucket: list_usd}, rates.per_call(used, count))
+    """The rates that this caller pays, beside the list's."""
+    own = book.overlay.own_price(call, Price(rates)) if book.overlay else None
     if own is None:
-        return None, ""
-    scale = per_unit(bucket) / count
-    row = {"list": plain(list_usd * scale), "effective": plain(own.by_bucket[bucket] * scale)}
-    return {"charge": bucket.value, **row}, own.reason
+        return {"effective": [], "overlay": ""}
+    listed, pays = rates_of(rates), rates_of(own.price.rates)
+    charges = [*(bucket.value for bucket in Bucket), "request", "second"]
+    rows = [
+        {"charge": charge, "list": listed.get(charge, ""), "effective": pays.get(charge, "")}
+        for charge in charges
+        if charge in listed or charge in pays
+    ]
+    return {"effective": rows, "overlay": own.reason}

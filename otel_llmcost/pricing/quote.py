@@ -8,6 +8,7 @@ from otel_llmcost.call import ESTIMATE_RULE, Amounts, Bucket, Cost, CostDraft, L
 from otel_llmcost.money import EXACT, MAX_PICO_USD, ZERO, pico_of, usd_of
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.compiled import OTHER, PARTS, PLACES, Level, Price, both
+from otel_llmcost.pricing.overlay import PriceOverlay
 from otel_llmcost.pricing.rates import NoPrice
 from otel_llmcost.usage import UNREADABLE
 
@@ -28,9 +29,8 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
     price = book.price_of(call)
     if isinstance(price, NoPrice):
         return _unpriced(price.reason, call, book)
-    if book.overlay is not None and (
-        price.rates.estimated or price.rates.second is not None or book.overlay.touches(price.rates.price_id)
-    ):
+    rates = price.rates
+    if rates.estimated or rates.second is not None:
         return _stepwise(call, book, price)
     counts = usage.buckets
     level = price.flat
@@ -48,14 +48,65 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
         return _stepwise(call, book, price)
     if sum(parts) >= MAX_PICO_USD:
         return _unpriced(OUT_OF_RANGE, call, book, price.rates.price_id)
-    rates = price.rates
     status, reason = _EXACT, rates.reason
     if usage.flags or call.outcome is not _OK or usage.rule.startswith(ESTIMATE_RULE):
         status, reason = _status(call, reason)
     amounts = _amounts_of(parts)
     savings_usd = usd_of(saved) if saved else ZERO
     draft = CostDraft(status, reason, amounts, amounts, savings_usd, call.reported_usd, rates.price_id, book.version)
+    return draft.frozen() if book.overlay is None else _with_own_price(draft.frozen(), call, book.overlay, price)
+
+
+def _with_own_price(cost: Cost, call: LLMCall, overlay: PriceOverlay, price: Price) -> Cost:
+    """The cost with what the call is charged instead of its list price, where it is."""
+    own = overlay.own_price(call, price)
+    if own is None:
+        return cost
+    charged = _charged(call, own.price)
+    if sum(charged) >= MAX_PICO_USD:
+        return Cost(
+            Status.UNPRICED,
+            OUT_OF_RANGE,
+            reported_usd=cost.reported_usd,
+            price_id=cost.price_id,
+            price_book=cost.price_book,
+        )
+    assert cost.list is not None  # only what has a list price gets here
+    status = Status.ESTIMATED if own.estimated and cost.status is _EXACT else cost.status
+    draft = CostDraft(
+        status,
+        both(cost.reason, own.reason),
+        cost.list,
+        _amounts_of(charged),
+        cost.cache_savings_usd,
+        cost.reported_usd,
+        cost.price_id,
+        cost.price_book,
+    )
     return draft.frozen()
+
+
+def _charged(call: LLMCall, price: Price) -> list[int]:
+    """Pico-USD by part of the bill: one product a bucket where that is enough."""
+    counts = call.usage.buckets
+    level = price.flat or price.level(call.usage.input_tokens)
+    if price.rates.second is None:
+        plain = level.plain
+        parts = [0, 0, 0, 0, level.request]
+        try:
+            for bucket, count in counts.items():
+                place, rate, _ = plain[bucket]
+                parts[place] += rate * count
+        except KeyError:
+            pass
+        else:
+            return parts
+    with localcontext(EXACT):
+        parts = [0] * len(PARTS)
+        for bucket, count in billed(counts, price).items():
+            parts[PLACES[bucket]] += level.charge(bucket, count)
+        parts[OTHER] += pico_of(price.rates.per_call(call, call.usage.input_tokens))
+        return parts
 
 
 def _stepwise(call: LLMCall, book: PriceBook, price: Price) -> Cost:
@@ -68,7 +119,7 @@ def _priced(call: LLMCall, book: PriceBook, price: Price) -> Cost:
     rates = price.rates
     input_tokens = call.usage.input_tokens
     level = price.level(input_tokens)
-    counts = _billed(call.usage.buckets, price)
+    counts = billed(call.usage.buckets, price)
     missing = counts.keys() - rates.by_bucket.keys()
     if missing:
         return _unpriced(f"unit_without_price:{','.join(sorted(missing))}", call, book, rates.price_id)
@@ -76,25 +127,16 @@ def _priced(call: LLMCall, book: PriceBook, price: Price) -> Cost:
     request = level.request if rates.second is None else pico_of(rates.per_call(call, input_tokens))
     if sum(charges.values(), request) >= MAX_PICO_USD:
         return _unpriced(OUT_OF_RANGE, call, book, rates.price_id)
-    amounts = effective = _amounts(charges, request)
+    amounts = _amounts(charges, request)
     status, reason = _status(call, rates.reason)
-    estimated = rates.estimated
-    usd = {bucket: usd_of(charge) for bucket, charge in charges.items()} if book.overlay else {}
-    own = book.overlay.effective(call, rates, usd, usd_of(request)) if book.overlay else None
-    if own is not None:
-        charged = {bucket: pico_of(amount) for bucket, amount in own.by_bucket.items()}
-        if sum(charged.values(), own_request := pico_of(own.request_usd)) >= MAX_PICO_USD:
-            return _unpriced(OUT_OF_RANGE, call, book, rates.price_id)
-        effective = _amounts(charged, own_request)
-        reason = both(reason, own.reason)
-        estimated = estimated or own.estimated
-    if status is Status.EXACT and estimated:
+    if status is Status.EXACT and rates.estimated:
         status = Status.ESTIMATED
     saved = _saved(counts, level)
-    return Cost(status, reason, amounts, effective, saved, call.reported_usd, rates.price_id, book.version)
+    cost = Cost(status, reason, amounts, amounts, saved, call.reported_usd, rates.price_id, book.version)
+    return cost if book.overlay is None else _with_own_price(cost, call, book.overlay, price)
 
 
-def _billed(counts: Mapping[Bucket, int], price: Price) -> Mapping[Bucket, int]:
+def billed(counts: Mapping[Bucket, int], price: Price) -> Mapping[Bucket, int]:
     """The units that are charged.
 
     Where audio is sold by the second, its tokens are told and cost nothing. Source: Mistral's pricing of audio input,
@@ -148,15 +190,15 @@ def _of_silence(call: LLMCall, book: PriceBook) -> Cost:
 def _without_usage(call: LLMCall, book: PriceBook) -> Cost:
     """A request that the provider refused, or that never reached it, costs nothing; any other silence is unknown."""
     if call.http_status is not None and call.http_status >= 400:
-        return _not_billed(f"not_billed:http_{call.http_status}", call, book)
+        return _notbilled(f"not_billed:http_{call.http_status}", call, book)
     if call.error_type.rpartition(".")[2] in NOT_SENT:
-        return _not_billed("not_billed:not_sent", call, book)
+        return _notbilled("not_billed:not_sent", call, book)
     if call.usage.flags:
         return _unpriced(f"usage_unreadable:{call.usage.flags[0].removeprefix(UNREADABLE)}", call, book)
     return _unpriced("usage_unknown" if call.outcome is Outcome.OK else f"usage_unknown:{call.outcome}", call, book)
 
 
-def _not_billed(reason: str, call: LLMCall, book: PriceBook) -> Cost:
+def _notbilled(reason: str, call: LLMCall, book: PriceBook) -> Cost:
     nothing = Amounts()
     return Cost(Status.EXACT, reason, nothing, nothing, reported_usd=call.reported_usd, price_book=book.version)
 

@@ -3,15 +3,14 @@
 Every kind of entry comes down to that, so a call costs a few multiplications, and each bucket is rounded once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
-from otel_llmcost.call import BUCKETS, Bucket, LLMCall
-from otel_llmcost.money import ZERO, round_usd
+from otel_llmcost.call import BUCKETS, Bucket
 from otel_llmcost.pricing.overlays.matching import EVERYTHING, REQUEST
-from otel_llmcost.pricing.rates import SECOND_NS, Rate, Rates
+from otel_llmcost.pricing.rates import Rate, Rates
 
 ONE: Final = Decimal(1)
 NOTHING: Final = Decimal(0)
@@ -64,46 +63,23 @@ class Effect:
         """With a fixed amount per call or per second on top."""
         return replace(self, request_usd=self.request_usd + request_usd, second_usd=self.second_usd + second_usd)
 
-    def over(self, listed: Rates) -> "Priced":
-        """The effect on one list price."""
-        rates = {}
+    def over(self, listed: Rates) -> Rates:
+        """What a list price becomes."""
+        by_bucket = {}
         for bucket in {*listed.by_bucket, *self.rates}:
             rate = self.rates.get(bucket) or listed.by_bucket[bucket]
-            factor = self.factors[bucket]
-            rates[bucket] = Rate(rate.base * factor, tuple((above, usd * factor) for above, usd in rate.tiers))
-        return Priced(self, listed, rates)
+            by_bucket[bucket] = _times(rate, self.factors[bucket])
+        request = _times(listed.request or Rate(NOTHING), self.factors[REQUEST])
+        tiers = tuple((above, usd + self.request_usd) for above, usd in request.tiers)
+        second = (listed.second or NOTHING) * self.factors[REQUEST] + self.second_usd
+        return Rates(listed.price_id, by_bucket, Rate(request.base + self.request_usd, tiers), "", second or None)
 
 
-class Priced:
-    """Rates that an effect makes of a list price; a call costs one product per bucket."""
-
-    __slots__ = ("_bases", "_effect", "_is_plain", "_rates", "listed")
-
-    def __init__(self, effect: Effect, listed: Rates, rates: Mapping[Bucket, Rate]) -> None:
-        self.listed = listed
-        self._effect = effect
-        self._rates = rates
-        has_tiers = any(rate.tiers for rate in rates.values())
-        self._bases = None if has_tiers else {bucket: rate.base for bucket, rate in rates.items()}
-        self._is_plain = not (listed.request or listed.second or effect.request_usd or effect.second_usd)
-
-    def charges(self, call: LLMCall, billed: Iterable[Bucket]) -> dict[Bucket, Decimal]:
-        """USD for each bucket that is billed, rounded once."""
-        used, bases = call.usage.buckets, self._bases
-        if bases is not None:
-            return {bucket: round_usd(bases[bucket] * used[bucket]) for bucket in billed}
-        input_tokens = call.usage.input_tokens
-        return {bucket: round_usd(self._rates[bucket].at(input_tokens) * used[bucket]) for bucket in billed}
-
-    def request_charge(self, call: LLMCall) -> Decimal:
-        """USD for the call as such, rounded once."""
-        if self._is_plain:
-            return ZERO
-        effect = self._effect
-        usd = self.listed.per_call(call, call.usage.input_tokens) * effect.factors[REQUEST] + effect.request_usd
-        if effect.second_usd:
-            usd += effect.second_usd * call.duration_ns / SECOND_NS
-        return round_usd(usd)
+def _times(rate: Rate, factor: Decimal) -> Rate:
+    if factor == ONE:
+        return rate
+    listed = (rate.listed[0] * factor, rate.listed[1]) if rate.listed else None
+    return Rate(rate.base * factor, tuple((above, usd * factor) for above, usd in rate.tiers), listed)
 
 
 UNCHANGED: Final = Effect()

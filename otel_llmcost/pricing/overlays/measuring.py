@@ -4,13 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
 
-from otel_llmcost.call import BUCKETS, Bucket, LLMCall
-from otel_llmcost.money import EXACT, ZERO
-from otel_llmcost.pricing.overlays.matching import REQUEST
-from otel_llmcost.pricing.overlays.overlays import Charges, Overlays
+from otel_llmcost.call import BUCKETS, LLMCall
+from otel_llmcost.money import EXACT, pico_of, usd_of
+from otel_llmcost.pricing.compiled import Price
+from otel_llmcost.pricing.overlays.matching import EVERYTHING, REQUEST
+from otel_llmcost.pricing.overlays.overlays import Overlays
 from otel_llmcost.pricing.overlays.periods import month_at
-from otel_llmcost.pricing.overlays.planning import Stage
+from otel_llmcost.pricing.overlays.planning import Charged, over
 from otel_llmcost.pricing.overlays.totals import PeriodTotals, Total
+from otel_llmcost.pricing.quote import billed
 from otel_llmcost.pricing.rates import SECOND_NS, Rates
 
 
@@ -21,14 +23,7 @@ class Measuring:
         self._overlays = overlays
         self._totals: dict[tuple[str, str], Total] = defaultdict(Total)
         self.version = overlays.version
-
-    @property
-    def names_models(self) -> bool:
-        return self._overlays.names_models
-
-    def touches(self, price_id: str) -> bool:
-        """Private models are measured too, whatever else holds for them."""
-        return "#" in price_id or self._overlays.touches(price_id)
+        self.names_models = overlays.names_models
 
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         return self._overlays.redirect(provider, model, host, at_ns)
@@ -36,42 +31,39 @@ class Measuring:
     def own_rates(self, provider: str, model: str, at_ns: int, context: Mapping[str, str]) -> Rates | None:
         return self._overlays.own_rates(provider, model, at_ns, context)
 
-    def effective(
-        self, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], request_usd: Decimal
-    ) -> Charges | None:
-        with localcontext(EXACT):
-            self._measure(call, rates, list_by_bucket, request_usd)
-        return self._overlays.effective(call, rates, list_by_bucket, request_usd)
+    def own_price(self, call: LLMCall, listed: Price) -> Charged | None:
+        """The answer of the overlays, and the call counted for every entry that rests on its month."""
+        own_entry = listed.rates.price_id.rpartition("#")[2] if "#" in listed.rates.price_id else ""
+        if self._overlays.rests_on_month(own_entry):
+            self._add(own_entry, call, _usd(call, listed, EVERYTHING))
+        plan = self._overlays.plan(call, listed.rates.price_id)
+        if plan is None:
+            return None
+        for stage in plan.stages:
+            before = listed if stage.before is None else over(stage.before, listed)
+            self._add(stage.entry_id, call, _usd(call, before, stage.charges))
+        return plan.over(listed)
 
     def totals(self) -> PeriodTotals:
         """What came together so far."""
         return PeriodTotals(self._totals)
 
-    def _measure(
-        self, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], request_usd: Decimal
-    ) -> None:
-        own_entry = rates.price_id.rpartition("#")[2] if "#" in rates.price_id else ""
-        if self._overlays.rests_on_month(own_entry):
-            self._add(own_entry, call, sum(list_by_bucket.values(), request_usd))
-        plan = self._overlays.plan(call, rates.price_id)
-        for stage in plan.stages if plan else ():
-            self._add(stage.entry_id, call, _before(stage, call, rates, list_by_bucket, request_usd))
-
     def _add(self, entry_id: str, call: LLMCall, usd: Decimal) -> None:
         key = (entry_id, month_at(call.start_ns).name)
         tokens = sum(count for bucket, count in call.usage.buckets.items() if BUCKETS[bucket].direction)
-        self._totals[key] = self._totals[key].plus(tokens, call.duration_ns / SECOND_NS, usd)
+        seconds = EXACT.divide(Decimal(call.duration_ns), SECOND_NS)
+        self._totals[key] = self._totals[key].plus(tokens, seconds, usd)
 
 
-def _before(
-    stage: Stage, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], request_usd: Decimal
-) -> Decimal:
-    """What the call costs before the entry of the stage."""
-    if stage.before is None:
-        listed = (usd for bucket, usd in list_by_bucket.items() if bucket in stage.charges)
-        return sum(listed, request_usd if REQUEST in stage.charges else ZERO)
-    before = stage.before.over(rates)
-    return sum(before.charges(call, list_by_bucket).values(), before.request_charge(call))
+def _usd(call: LLMCall, price: Price, charges: frozenset[str]) -> Decimal:
+    """What some charges of a call cost by a price."""
+    input_tokens = call.usage.input_tokens
+    level = price.level(input_tokens)
+    pico = sum(level.charge(bucket, n) for bucket, n in billed(call.usage.buckets, price).items() if bucket in charges)
+    if REQUEST in charges:
+        with localcontext(EXACT):
+            pico += pico_of(price.rates.per_call(call, input_tokens))
+    return usd_of(pico)
 
 
 def true_up(overlays: Overlays, price_period: Callable[[Measuring], None]) -> Overlays:

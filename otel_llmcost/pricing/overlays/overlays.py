@@ -13,21 +13,22 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from otel_llmcost.attribution import CALL_FIELDS, WHO_FIELDS
 from otel_llmcost.call import Bucket, LLMCall
 from otel_llmcost.money import EXACT
+from otel_llmcost.pricing.compiled import Price
 from otel_llmcost.pricing.overlays import steps
 from otel_llmcost.pricing.overlays.document import Deployment, PriceFile, PrivateModel
 from otel_llmcost.pricing.overlays.effect import NOTHING, TOKEN_BUCKETS
 from otel_llmcost.pricing.overlays.fx import USD, Fx
 from otel_llmcost.pricing.overlays.matching import Ranked, Rule
 from otel_llmcost.pricing.overlays.periods import MONTH_STARTS, day_ns, month_at
-from otel_llmcost.pricing.overlays.planning import Plan, plan_of
+from otel_llmcost.pricing.overlays.planning import Charged, Plan, plan_of
 from otel_llmcost.pricing.overlays.rules import CONDITIONAL, depends_on_month, rules_of
 from otel_llmcost.pricing.overlays.totals import PeriodTotals
 from otel_llmcost.pricing.overlays.units import covering
@@ -43,15 +44,6 @@ _UNSEEN: Final = object()
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class Charges(NamedTuple):
-    """USD per bucket and per request, each rounded once; `estimated` where a month's total is assumed."""
-
-    by_bucket: Mapping[Bucket, Decimal]
-    request_usd: Decimal
-    reason: str
-    estimated: bool
 
 
 class _Scope:
@@ -102,10 +94,6 @@ class Overlays:
         """Whether there are deployments or private models."""
         return bool(self._deployments or self._models)
 
-    def touches(self, price_id: str) -> bool:
-        """Whether some entry can hold for calls that are priced by that row."""
-        return self._scope(price_id) is not None
-
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         """Seller, model and reason of a name of one's own; None where it is no such name."""
         if not self._deployments:
@@ -139,18 +127,10 @@ class Overlays:
                 found = _keep(self._plans, key, self._find_plan(scope, call))
         return found  # type: ignore[return-value]
 
-    def effective(
-        self, call: LLMCall, rates: Rates, list_by_bucket: Mapping[Bucket, Decimal], _request_usd: Decimal
-    ) -> Charges | None:
-        """What the call costs instead of its list price; None where that is the list price.
-
-        Called as `price_call` does, in the context of exact arithmetic.
-        """
-        plan = self.plan(call, rates.price_id)
-        if plan is None:
-            return None
-        priced = plan.over(rates)
-        return Charges(priced.charges(call, list_by_bucket), priced.request_charge(call), plan.reason, plan.estimated)
+    def own_price(self, call: LLMCall, listed: Price) -> Charged | None:
+        """What the call is charged by instead of its list price; None where that holds."""
+        plan = self.plan(call, listed.rates.price_id)
+        return None if plan is None else plan.over(listed)
 
     def own_models(self) -> Sequence[tuple[str, str]]:
         """Seller and model of the private models that are named, not matched by a pattern."""

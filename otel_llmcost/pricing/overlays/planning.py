@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from decimal import localcontext
+from typing import Any, Final, NamedTuple
 
+from otel_llmcost.money import EXACT
+from otel_llmcost.pricing.compiled import Price
 from otel_llmcost.pricing.overlays import steps
 from otel_llmcost.pricing.overlays.document import Commitment, Discount
-from otel_llmcost.pricing.overlays.effect import TOKEN_BUCKETS, UNCHANGED, Effect, Priced
+from otel_llmcost.pricing.overlays.effect import TOKEN_BUCKETS, UNCHANGED, Effect
 from otel_llmcost.pricing.overlays.matching import EVERYTHING, Rule
 from otel_llmcost.pricing.overlays.rules import depends_on_month
-from otel_llmcost.pricing.rates import Rates
 
 MAX_PRICED: Final = 64
 
@@ -23,6 +25,20 @@ class Stage:
     charges: frozenset[str] = EVERYTHING
 
 
+class Charged(NamedTuple):
+    """What a call is charged by instead of its list price."""
+
+    price: Price
+    reason: str
+    estimated: bool
+
+
+def over(effect: Effect, listed: Price) -> Price:
+    """What an effect makes of a list price."""
+    with localcontext(EXACT):
+        return Price(effect.over(listed.rates), listed.least)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the entries that hold for a call come to. `estimated`: a month's total is assumed, not measured."""
@@ -31,16 +47,17 @@ class Plan:
     reason: str
     estimated: bool
     stages: Sequence[Stage]
-    _priced: dict[int, Priced] = field(default_factory=dict, repr=False, compare=False)
+    _priced: dict[int, tuple[Price, Charged]] = field(default_factory=dict, repr=False, compare=False)
 
-    def over(self, listed: Rates) -> Priced:
-        """The effect on a list price: one of a few that a model has, kept."""
-        found = self._priced.get(id(listed))
-        if found is None or found.listed is not listed:
+    def over(self, listed: Price) -> Charged:
+        """What a list price becomes: one of a few that a model has, kept."""
+        known = self._priced.get(id(listed))
+        if known is None:
             if len(self._priced) >= MAX_PRICED:
                 self._priced.clear()
-            found = self._priced[id(listed)] = self.effect.over(listed)
-        return found
+            charged = Charged(over(self.effect, listed), self.reason, self.estimated)
+            known = self._priced[id(listed)] = (listed, charged)  # kept with it, so that no other gets its id
+        return known[1]
 
 
 _STEPS: Final[Mapping[str, Callable[[Effect, Rule[Any], steps.Terms], steps.Step]]] = {
