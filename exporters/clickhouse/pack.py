@@ -139,6 +139,8 @@ TIME: Final = Type("DateTime64(9)", lambda column: _numbers("q", column))
 TEXT: Final = Type("String", _pack_strings)
 WORD: Final = Type("LowCardinality(String)", _pack_words, _SHARED_DICTIONARIES)
 MONEY: Final = Type("Decimal(18, 12)", _pack_money)
+PICO_USD: Final = Type(MONEY.name, lambda column: _numbers("q", column))
+"""The same column from whole numbers of 1e-12 USD."""
 
 
 def block(columns: Iterable[tuple[str, Type, Sequence[Any]]], rows: int) -> bytes:

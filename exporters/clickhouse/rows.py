@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from otel_llmcost.call import Amounts, Cost, LLMCall, Status
+from otel_llmcost.call import Amounts, Cost, LLMCall, Part, Status
 from otel_llmcost.errors import PermanentError
 from otel_llmcost.exporters.clickhouse import pack
-from otel_llmcost.money import MAX_USD, round_usd
+from otel_llmcost.money import MAX_PICO_USD, MAX_USD, round_usd
 from otel_llmcost.restating.versions import first_version
 
 Getter = Callable[[LLMCall], Any]
@@ -23,6 +23,7 @@ NANOSECONDS_PER_MS: Final = 1_000_000
 UNFIT: Final = ": value does not fit the column"
 """How a flag ends that the writer sets; it names the column."""
 
+_PARTS: Final = tuple(Part)
 _NOT_PRICED: Final = Cost(Status.UNPRICED, reason="no pricing step")
 
 
@@ -106,20 +107,31 @@ MONEY: Final = _optional(
 )
 
 
+PICO_USD: Final = _optional(
+    Kind(
+        pack.PICO_USD,
+        lambda column: max(column) < MAX_PICO_USD and min(column) > -MAX_PICO_USD,
+        lambda pico: pico if abs(pico) < MAX_PICO_USD else None,
+    )
+)
+
+
 def _cost(call: LLMCall) -> Cost:
     return call.cost or _NOT_PRICED
 
 
-def _part(name: str) -> Getter:
-    def get(call: LLMCall) -> Decimal | None:
+def _part(part: Part) -> Getter:
+    place = _PARTS.index(part)
+
+    def get(call: LLMCall) -> int | None:
         amounts = _cost(call).effective
-        return None if amounts is None else getattr(amounts, name)
+        return None if amounts is None else amounts.pico_usd[place]
 
     return get
 
 
-def _total(amounts: Amounts | None) -> Decimal | None:
-    return None if amounts is None else amounts.total_usd
+def _total(amounts: Amounts | None) -> int | None:
+    return None if amounts is None else sum(amounts.pico_usd)
 
 
 def _cache_savings(call: LLMCall) -> Decimal | None:
@@ -183,13 +195,13 @@ COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
     "reasoning_tokens": (UINT64, lambda call: call.usage.reasoning_tokens),
     "duration_ms": (UINT32, lambda call: call.duration_ns // NANOSECONDS_PER_MS),
     "ttft_ms": (_optional(UINT32), lambda call: None if call.ttft_ns is None else call.ttft_ns // NANOSECONDS_PER_MS),
-    "cost_usd": (MONEY, lambda call: _total(_cost(call).effective)),
-    "list_cost_usd": (MONEY, lambda call: _total(_cost(call).list)),
-    "input_cost_usd": (MONEY, _part("input_usd")),
-    "output_cost_usd": (MONEY, _part("output_usd")),
-    "cache_read_cost_usd": (MONEY, _part("cache_read_usd")),
-    "cache_write_cost_usd": (MONEY, _part("cache_write_usd")),
-    "other_cost_usd": (MONEY, _part("other_usd")),
+    "cost_usd": (PICO_USD, lambda call: _total(_cost(call).effective)),
+    "list_cost_usd": (PICO_USD, lambda call: _total(_cost(call).list)),
+    "input_cost_usd": (PICO_USD, _part(Part.INPUT)),
+    "output_cost_usd": (PICO_USD, _part(Part.OUTPUT)),
+    "cache_read_cost_usd": (PICO_USD, _part(Part.CACHE_READ)),
+    "cache_write_cost_usd": (PICO_USD, _part(Part.CACHE_WRITE)),
+    "other_cost_usd": (PICO_USD, _part(Part.OTHER)),
     "cache_savings_usd": (MONEY, _cache_savings),
     "reported_cost_usd": (MONEY, _reported),
     "status": (WORD, lambda call: _cost(call).status),

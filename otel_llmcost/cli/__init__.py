@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from otel_llmcost import __version__
-from otel_llmcost.cli import config, import_usage, ledger_commands, prices, query, up
+from otel_llmcost.cli import config, import_usage, ledger_commands, prices, query, restate, up, whatif
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.errors import (
     ConfigError,
@@ -33,7 +33,9 @@ __all__ = [
     "main",
     "prices",
     "query",
+    "restate",
     "up",
+    "whatif",
 ]
 
 PROG: Final = "otel-llmcost"
@@ -73,7 +75,7 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-COMMANDS: Final[tuple[Command, ...]] = (up, import_usage, query, ledger_commands, prices, config)
+COMMANDS: Final[tuple[Command, ...]] = (up, import_usage, query, prices, restate, whatif, ledger_commands, config)
 
 
 class Parser(argparse.ArgumentParser):

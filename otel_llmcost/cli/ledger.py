@@ -3,11 +3,15 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from otel_llmcost.errors import ConfigError
 from otel_llmcost.settings import LedgerUrl, Settings, load_settings
+
+if TYPE_CHECKING:
+    from otel_llmcost.exporters.clickhouse.client import Ledger
 
 
 def add_ledger_options(parser: argparse.ArgumentParser) -> None:
@@ -48,3 +52,18 @@ def settings_with_ledger(args: argparse.Namespace) -> Settings:
             " or set OTEL_LLMCOST_LEDGER"
         )
     return settings
+
+
+def open_ledger(settings: Settings, *, read_only: bool) -> "Ledger":
+    """The ledger of the configuration. An embedded one must be there: the engine would make an empty one.
+
+    Raises:
+        ConfigError: there is no ledger.
+        DeliveryError: it cannot be reached, or somebody else holds it.
+    """
+    from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
+
+    url = LedgerUrl.parse(settings.ledger, os.environ)
+    if url.path and not Path(url.path).is_dir():
+        raise ConfigError(f"{url.path}: there is no ledger")
+    return Ledger.connect(url, read_only=read_only)

@@ -8,11 +8,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from os import environ
-from pathlib import Path
 from typing import IO, Any, Final
 
-from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
+from otel_llmcost.cli.ledger import add_ledger_options, open_ledger, settings_with_ledger
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError
 
@@ -40,13 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the rows."""
-    from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
-
-    url = LedgerUrl.parse(settings_with_ledger(args).ledger, environ)
-    if url.path and not Path(url.path).is_dir():
-        # The embedded engine would make an empty ledger there.
-        raise ConfigError(f"{url.path}: there is no ledger")
-    with Ledger.connect(url, read_only=True) as ledger:
+    with open_ledger(settings_with_ledger(args), read_only=True) as ledger:
         found = ledger.query(args.sql)
     FORMATS[args.format](found.columns, found.rows, sys.stdout)
     return 0

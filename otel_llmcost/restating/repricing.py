@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_llmcost.call import Bucket, Cost, LLMCall, Outcome, Source, Usage
-from otel_llmcost.exporters.clickhouse.pack import MONEY
+from otel_llmcost.exporters.clickhouse.pack import MONEY, PICO_USD
 from otel_llmcost.exporters.clickhouse.rows import COLUMNS, NANOSECONDS_PER_MS, TAG_COLUMNS, UNFIT
+from otel_llmcost.exporters.clickhouse.rows import MONEY as MONEY_KIND
 from otel_llmcost.restating.arrow_columns import mappings, text_lists, units, whole_numbers, words
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def reprice(lines: "pa.Table", price: Price) -> Repriced:
         lines=lines,
         readable=np.array(readable, dtype=bool),
         old=old,
-        new={name: _amount(costs[name]) for name in MONEY_COLUMNS},
+        new={name: _amount(name, costs[name]) for name in MONEY_COLUMNS},
         old_words={name: words(lines.column(name)) for name in WORD_COLUMNS},
         new_words={name: costs[name] for name in WORD_COLUMNS},
     )
@@ -108,11 +109,13 @@ def _add_costs(calls: Sequence[LLMCall | None], price: Price, costs: dict[str, l
             found += [empty if call is None else get(call) for call in calls]
 
 
-def _amount(values: Sequence[Decimal | None]) -> Amount:
+def _amount(name: str, values: Sequence[Any]) -> Amount:
+    """A column as the writer of lines packs it."""
     import numpy as np
 
     known = np.fromiter((value is not None for value in values), dtype=bool, count=len(values))
-    packed = MONEY.pack([value or Decimal(0) for value in values])
+    type_ = MONEY if COLUMNS[name][0] is MONEY_KIND else PICO_USD
+    packed = type_.pack([0 if value is None else value for value in values])
     return Amount(np.frombuffer(packed, dtype="<i8"), known)
 
 

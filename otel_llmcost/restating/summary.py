@@ -1,8 +1,9 @@
 """Old and new amounts by seller and model (and other columns), exact."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_llmcost.money import ZERO
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 DIMENSIONS: Final = ("provider", "model")
+_NOTHING_COMPUTED: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -47,14 +49,19 @@ class Summary:
         self.dimensions = tuple(dimensions)
         self._lines: dict[tuple[str, ...], Line] = {}
 
-    def add(self, repriced: Repriced, which: "np.ndarray") -> None:
-        """Add those lines of a chunk."""
+    def add(
+        self, repriced: Repriced, which: "np.ndarray", computed: Mapping[str, Sequence[str]] = _NOTHING_COMPUTED
+    ) -> None:
+        """Add those lines of a chunk; `computed` are dimensions that are no columns."""
         import pyarrow as pa
 
         old, new = repriced.old["cost_usd"], repriced.new["cost_usd"]
         table = pa.table(
             {
-                **{str(n): words(repriced.lines.column(name)) for n, name in enumerate(self.dimensions)},
+                **{
+                    str(n): computed[name] if name in computed else words(repriced.lines.column(name))
+                    for n, name in enumerate(self.dimensions)
+                },
                 "old": amounts(old.units, old.known),
                 "new": amounts(new.units, new.known),
             }

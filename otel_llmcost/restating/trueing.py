@@ -1,0 +1,67 @@
+"""Months that are over, measured: what replaces the expectations of price files (volumes, fixed costs, free tiers)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.pipeline import cost_of
+from otel_llmcost.pricing.book import PriceBook
+from otel_llmcost.pricing.overlays.measuring import Measuring, true_up
+from otel_llmcost.pricing.overlays.overlays import Overlays
+from otel_llmcost.restating.chunks import chunks
+from otel_llmcost.restating.repricing import SLICE_LINES, calls_of
+from otel_llmcost.restating.scope import Scope, parse_moment
+
+
+def trued_up(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime) -> PriceBook:
+    """The book with what the whole months of a scope came to; months that are not over keep their expectation.
+
+    All calls of those months are measured, whatever sellers or models the scope chooses. A credit is used up month
+    after month, so with one the months since its begin are measured too.
+
+    Raises:
+        DeliveryError: the ledger does not answer.
+    """
+    overlays = book.overlay
+    if not isinstance(overlays, Overlays) or not overlays.passes:
+        return book
+    months = _months_of(overlays, scope, now)
+    if months.start is not None and months.end is not None and months.start >= months.end:
+        return book
+
+    def price_period(measuring: Measuring) -> None:
+        measured = PriceBook(book.snapshot, book.data_version, measuring)
+        for chunk in chunks(ledger, months):
+            for begin in range(0, chunk.lines.num_rows, SLICE_LINES):
+                for call in calls_of(chunk.lines.slice(begin, SLICE_LINES)):
+                    if call is not None:
+                        cost_of(call, measured)
+
+    return PriceBook(book.snapshot, book.data_version, true_up(overlays, price_period), book.as_of_s)
+
+
+def _months_of(overlays: Overlays, scope: Scope, now: datetime) -> Scope:
+    start = _month_begin(scope.start) if scope.start else None
+    credits_begin = [parse_moment("credits", str(entry["from"])) for entry in _credits(overlays)]
+    if start is not None:
+        start = min([start, *map(_month_begin, credits_begin)])
+    this_month = _month_begin(now)
+    end = this_month if scope.end is None else min(_month_end(scope.end), this_month)
+    return Scope(start, end)
+
+
+def _credits(overlays: Overlays) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = overlays.to_document().get("credits", [])
+    return found
+
+
+def _month_begin(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _month_end(moment: datetime) -> datetime:
+    """The end of the month that the last moment before lies in."""
+    begin = _month_begin(moment)
+    if begin == moment:
+        return begin
+    return begin.replace(year=begin.year + 1, month=1) if begin.month == 12 else begin.replace(month=begin.month + 1)
