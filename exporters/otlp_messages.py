@@ -20,10 +20,10 @@ from otel_llmcost.errors import InputError
 
 MAX_TEXT_CHARS: Final = 4_096
 _CONTENT: Final = re.compile(
-    r"messages?\b|system_instructions|prompt(?!_?tokens|\.name|\.version|\.id)|completion(?!_?tokens)|content\b"
-    r"|tool\.definitions|arguments|tool\.call\.result|^(input|output)\.value$|entity\.(input|output)$|response\.text"
+    r"messages?\b|system_instructions|prompt(?!_tokens|[._](name|version|id)\b)|completion(?!_tokens)|content\b|tool\.definitions"
+    r"|arguments|tool\.call\.result|^(input|output)\.value$|entity\.(input|output)$|response\.text"
 )
-"""Attributes of the conventions, OpenInference, OpenLLMetry and the Vercel AI SDK that hold what people wrote."""
+"""Attributes that are, as text, what people wrote: of the conventions, OpenInference, OpenLLMetry, the Vercel AI SDK."""
 
 
 class SpanCodec:
@@ -80,4 +80,6 @@ def _merged(messages: Iterable[ExportTraceServiceRequest]) -> ExportTraceService
 
 
 def _is_content(key: str, value: object) -> bool:
+    if isinstance(value, int | float):  # token counts, whatever they are called
+        return False
     return (isinstance(value, str) and len(value) > MAX_TEXT_CHARS) or bool(_CONTENT.search(key))

@@ -6,6 +6,7 @@ It tells in a journal which calls are on disk. Those must be in the ledger in th
 import multiprocessing
 import os
 import random
+import time
 from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -65,8 +66,9 @@ def delivery(spool: Path) -> DeliverySettings:
     )
 
 
-def application(ledger: str, spool: Path, journal: Path, numbers: range, team: str) -> None:
+def application(ledger: str, spool: Path, journal: Path, numbers: range, team: str, pause_s: float) -> None:
     """Make the calls; a journal line tells those that are on disk."""
+    os.environ["OTEL_EXPORTER_OTLP_TIMEOUT"] = "1"  # the exporter's own attempts; ours follow
     rng = random.Random(numbers.start)
     spooled.FIRST_RETRY_S, spooled.LONGEST_RETRY_S = 0.01, 0.05
     provider = TracerProvider(resource=Resource({"team": team}))
@@ -84,14 +86,18 @@ def application(ledger: str, spool: Path, journal: Path, numbers: range, team: s
             on_disk.wait()
             os.write(told, (" ".join(map(str, waiting)) + "\n").encode())
             waiting = []
+            time.sleep(pause_s)
     assert provider.force_flush(60_000)
     os.write(told, (" ".join(map(str, waiting)) + "\n").encode())
     provider.shutdown()
 
 
-def start(ledger: str, spool: Path, journal: Path, numbers: range, team: str) -> ForkServerProcess:
-    """An application that makes the calls of these numbers."""
-    process = _FORKSERVER.Process(target=application, args=(ledger, spool, journal, numbers, team), daemon=True)
+def start(
+    ledger: str, spool: Path, journal: Path, numbers: range, team: str, *, pause_s: float = 0
+) -> ForkServerProcess:
+    """An application that makes the calls of these numbers, with a pause after every fifth or so."""
+    what = (ledger, spool, journal, numbers, team, pause_s)
+    process = _FORKSERVER.Process(target=application, args=what, daemon=True)
     process.start()
     return process
 
