@@ -9,7 +9,7 @@ How a call is known, the first that holds:
 
 A record that is known by its span has the usage it tells in its id. So a record of the same call that lies below it
 can name it without having seen it: it *covers* the id of "the span above me, with my numbers". docs/identity.md tells
-the whole of it, decision 9 why.
+the whole of it, decision 7 why.
 """
 
 import re
