@@ -2,49 +2,29 @@
 
 A call finds its price on this way, each step worked out once and kept:
 
-seller, reference → names it may have (`references`) → row of the seller's list (`listings`)
+seller, reference → names it may have (`references`) → row of a list (`listings`, `finding`)
                   → its prices by time and context (`dated`) → integers to multiply (`compiled`)
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, TypeVar
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
-from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice
 
 from otel_llmcost.call import LLMCall
 from otel_llmcost.pricing.compiled import Price, both
-from otel_llmcost.pricing.dated import DatedModel, Timeline
-from otel_llmcost.pricing.listings import Listing
+from otel_llmcost.pricing.dated import Timeline
+from otel_llmcost.pricing.finding import MAX_CACHED, Finder, Found, keep
 from otel_llmcost.pricing.overlay import PriceOverlay
 from otel_llmcost.pricing.rates import NoPrice, Rate, Rates
-from otel_llmcost.pricing.references import (
-    FINE_TUNE,
-    FREE_VARIANT,
-    PASS_THROUGH,
-    Name,
-    spellings,
-    sub_seller,
-    unwrapped,
-)
-from otel_llmcost.providers.sellers import SELLERS, seller_named
+from otel_llmcost.providers.sellers import seller_named
 
 __all__ = ["MAX_CACHED", "NoPrice", "PriceBook", "Rate", "Rates"]
-
-MAX_CACHED: Final = 20_000
-"""Resolutions kept; model names come from outside and must not grow memory without end."""
-TUNED_SELLERS: Final = frozenset({"openai", "azure"})
-"""Lists whose references tell a fine-tuned model from its base."""
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +34,6 @@ class _Told:
     host: str
     at_ns: int
     context: Mapping[str, str]
-
-
-Found = tuple[DatedModel, str] | NoPrice
-"""A row and what is to be said of how it was found; or the reason why there is none."""
 
 
 class PriceBook:
@@ -80,9 +56,7 @@ class PriceBook:
         self.overlay = overlay
         self.as_of_s = as_of_s
         self.snapshot = snapshot
-        self._providers = {provider.id: provider for provider in snapshot.providers}
-        self._listings: dict[str, Listing] = {}
-        self._rows: dict[tuple[str, int], DatedModel] = {}
+        self._finder = Finder(snapshot)
         self._found: dict[tuple[str, str], Found] = {}
         self._timelines: dict[tuple[object, ...], Timeline] = {}
         self._own: dict[int, tuple[Rates, Price]] = {}
@@ -104,7 +78,7 @@ class PriceBook:
             key = (*key, *sorted(context.items()))
         timeline = self._timelines.get(key)
         if timeline is None:
-            timeline = _keep(self._timelines, key, self._timeline_of(call))
+            timeline = keep(self._timelines, key, self._timeline_of(call))
         only = timeline.only
         return timeline.at(call.start_ns) if only is None else only
 
@@ -126,16 +100,7 @@ class PriceBook:
 
     def suggest(self, provider: str, model: str, limit: int = 3) -> list[str]:
         """Listed names like a model's that has no price, the likest first; of a seller that is not known, sellers'."""
-        seller = seller_named(provider)
-        listing = self._listing(seller.price_id if seller else provider)
-        if listing is None:
-            return _nearest_sellers(provider, limit)
-        name = unwrapped(listing.provider.id, model) or model.lower()
-        names = [listing.nearest(spelled.text, limit) for spelled in spellings(listing.provider.id, name)]
-        for other in listing.provider.fallback_model_providers or ():
-            known = self._listing(other)
-            names.append(known.nearest(name, 1) if known else [])
-        return list(dict.fromkeys(name for found in names for name in found))[:limit]
+        return self._finder.suggest(provider, model, limit)
 
     # one's own prices
 
@@ -172,14 +137,14 @@ class PriceBook:
         if rates is None or isinstance(rates, NoPrice):
             return rates
         known = self._own.get(id(rates))
-        return (known or _keep(self._own, id(rates), (rates, Price(rates))))[1]
+        return (known or keep(self._own, id(rates), (rates, Price(rates))))[1]
 
     def _with_mark(self, price: Price, mark: str) -> Price:
         """The same price with one more reason, one object for each: an overlay keeps what it made of a price."""
         key = (id(price), mark)
         known = self._marked.get(key)
         if known is None:
-            known = _keep(self._marked, key, (price, price.marked(both(mark, price.rates.reason))))
+            known = keep(self._marked, key, (price, price.marked(both(mark, price.rates.reason))))
         return known[1]
 
     # the book's
@@ -209,89 +174,11 @@ class PriceBook:
         key = (provider, reference)
         found = self._found.get(key)
         if found is None:
-            found = _keep(self._found, key, self._find(provider, reference))
+            found = keep(self._found, key, self._finder.find(provider, reference))
         if isinstance(found, NoPrice):
             return Timeline.of(found)
         row, mark = found
         return row.timeline(context, mark)
-
-    def _find(self, provider: str, reference: str) -> Found:
-        if not provider or not reference:
-            return NoPrice("unknown_model" if provider else "unknown_provider")
-        seller = seller_named(provider)
-        list_id = seller.price_id if seller else provider
-        name = unwrapped(list_id, reference)
-        if name is None:
-            return NoPrice(f"unmapped_model:{reference}")
-        if named := sub_seller(list_id, name):
-            provider = list_id = named[0]
-            name = named[1]
-        listing = self._listing(list_id)
-        if listing is None and list_id in PASS_THROUGH:
-            return self._passed_through(provider, PASS_THROUGH[list_id], name) or NoPrice(f"unknown_model:{reference}")
-        if listing is None:
-            return NoPrice(f"unknown_provider:{provider}")
-        if tuned := FINE_TUNE.fullmatch(name) if list_id in TUNED_SELLERS else None:
-            found = self._fine_tuned(provider, listing, name, tuned["base"] or "")
-            return found or NoPrice(f"fine_tune_without_price:{reference}")
-        return self._named(provider, listing, name) or NoPrice(f"unknown_model:{reference}")
-
-    def _named(self, provider: str, listing: Listing, name: str) -> tuple[DatedModel, str] | None:
-        """The row of a name, by the nearest of its spellings that is listed."""
-        list_id = listing.provider.id
-        for spelled in spellings(list_id, name):
-            if found := self._listed(provider, listing, spelled):
-                return found
-        if list_id in FREE_VARIANT.sellers and FREE_VARIANT.pattern.fullmatch(name):
-            return self._row(provider, list_id, ModelInfo(name, ClauseEquals(name), prices=ModelPrice())), ""
-        return None
-
-    def _passed_through(self, provider: str, makers: Mapping[str, str], name: str) -> tuple[DatedModel, str] | None:
-        """The row of `maker/model` in the maker's list, which is said."""
-        maker, _, model = name.partition("/")
-        listing = self._listing(makers.get(maker, ""))
-        for spelled in spellings(listing.provider.id, model) if listing else ():
-            info = listing.find(spelled.text) if listing else None
-            if listing and info:
-                mark = both(f"price_of:{listing.provider.id}", spelled.mark)
-                return self._row(provider, listing.provider.id, info, own=False), mark
-        return None
-
-    def _listed(self, provider: str, listing: Listing, name: Name) -> tuple[DatedModel, str] | None:
-        """The row of a name in the seller's list, else in one that it sells from, which is said."""
-        info = listing.find(name.text)
-        if info is not None:
-            return self._row(provider, listing.provider.id, info), name.mark
-        for owner, other in self._sold_from(listing):
-            info = other.find(name.text)
-            if info is not None:
-                return self._row(provider, owner, info, own=False), both(f"price_of:{owner}", name.mark)
-        return None
-
-    def _fine_tuned(self, provider: str, listing: Listing, name: str, base: str) -> tuple[DatedModel, str] | None:
-        """The row for fine-tunes of a base model, never the base model's own."""
-        for owner, other in [(listing.provider.id, listing), *self._sold_from(listing)]:
-            info = other.fine_tune(name, base)
-            if info is not None:
-                own = other is listing
-                return self._row(provider, owner, info, own), "" if own else f"price_of:{owner}"
-        return None
-
-    def _sold_from(self, listing: Listing) -> Sequence[tuple[str, Listing]]:
-        """Makers whose models a seller sells without listing them."""
-        owners = listing.provider.fallback_model_providers or ()
-        return [(owner, other) for owner in owners if (other := self._listing(owner)) is not None]
-
-    def _row(self, provider: str, list_id: str, info: ModelInfo, own: bool = True) -> DatedModel:
-        key = (provider, id(info))
-        row = self._rows.get(key)
-        return row or _keep(self._rows, key, DatedModel(provider, list_id, info, own))
-
-    def _listing(self, list_id: str) -> Listing | None:
-        listing = self._listings.get(list_id)
-        if listing is None and list_id in self._providers:
-            listing = self._listings[list_id] = Listing(self._providers[list_id])
-        return listing
 
 
 def _context_of(call: LLMCall) -> Mapping[str, str]:
@@ -308,20 +195,6 @@ def _canonical(context: Mapping[str, str]) -> Mapping[str, str]:
         return context
     others = {name: value for name, value in context.items() if name != "service_tier"}
     return {"processing": "batch", **others}
-
-
-def _nearest_sellers(provider: str, limit: int) -> list[str]:
-    names = {name: seller.name for seller in SELLERS for name in (seller.name, *seller.aliases)}
-    close = get_close_matches(provider.lower(), names, n=2 * limit)
-    return list(dict.fromkeys(names[name] for name in close))[:limit]
-
-
-def _keep(kept: dict[K, V], key: K, value: V) -> V:
-    """Keep a result, where names from outside cannot make it grow without end."""
-    if len(kept) >= MAX_CACHED:
-        kept.clear()
-    kept[key] = value
-    return value
 
 
 @cache
