@@ -256,7 +256,8 @@ class Kinship:
             for key in self._answers.get(place, ()):
                 other = self._nodes.get(key) if key != node.seen.key else None
                 if other is not None and is_same(node, other):
-                    _hide(*sorted((node, other), key=_standing), this)
+                    loser, winner = sorted((node, other), key=_standing)
+                    _hide(loser, winner, this)
 
     def _find(self, key: bytes) -> _Node | None:
         return self._nodes.get(key) or self._plain.get(key)
