@@ -82,8 +82,9 @@ class Finder:
         if listing is None:
             return _nearest_sellers(provider, limit)
         found = [listing.nearest(spelled.text, limit) for spelled in spellings(list_id, name)]
-        found += [other.nearest(name, 1) for _, other in self._sold_from(listing)]
-        return list(dict.fromkeys(close for names in found for close in names))[:limit]
+        found += [other.nearest(name, limit) for _, other in self._sold_from(listing)]
+        names = dict.fromkeys(close for names in found for close in names)
+        return get_close_matches(name, names, n=limit, cutoff=0)
 
     def _named(self, provider: str, listing: Listing, name: str) -> Row | None:
         """The row of a name, by the nearest of its spellings that is listed."""
