@@ -117,10 +117,10 @@ class _OpenLedger:
 
 def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
     """None where the ledger is off. Nothing is connected yet."""
-    if settings.ledger == "off":
-        return None
     metrics = CallMetrics(settings.metrics.dimensions)
     _keep_book_new(settings, pipeline, metrics)
+    if settings.ledger == "off":
+        return None
     if settings.ledger.startswith("otlp"):
         return _OpenLedger(*_forwarding(settings, metrics), metrics)
     ledger = open_sink(settings.ledger)
