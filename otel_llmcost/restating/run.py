@@ -130,6 +130,16 @@ def _restated_after(lines: "pa.Table", run_id: int) -> "np.ndarray":
     return later
 
 
+def restated_versions(lines: "pa.Table", run_id: int) -> "np.ndarray":
+    """`versions.restated_version` of every line."""
+    import numpy as np
+
+    shifts = _shifts(lines)
+    versions = lines.column("version").to_numpy() & ~(np.uint64(MAX_GENERATION) << shifts)
+    restated: np.ndarray = versions | np.uint64(run_id) << shifts
+    return restated
+
+
 def _new_versions(repriced: Repriced, which: "np.ndarray", run_id: int) -> "pa.Table":
     """Those lines as the restatement leaves them: all their columns, with other amounts and a higher version."""
     import numpy as np
@@ -137,9 +147,7 @@ def _new_versions(repriced: Repriced, which: "np.ndarray", run_id: int) -> "pa.T
 
     lines = repriced.lines.filter(pa.array(which))
     places = np.flatnonzero(which).tolist()
-    shifts = _shifts(lines)
-    versions = lines.column("version").to_numpy() & ~(np.uint64(MAX_GENERATION) << shifts)
-    replaced: dict[str, pa.Array] = {"version": pa.array(versions | np.uint64(run_id) << shifts)}
+    replaced: dict[str, pa.Array] = {"version": pa.array(restated_versions(lines, run_id))}
     for name in MONEY_COLUMNS:
         replaced[name] = amounts(repriced.new[name].units[which], repriced.new[name].known[which])
     for name in WORD_COLUMNS:

@@ -5,8 +5,8 @@ they know; a restatement knows no more about the call than the record that it pr
 generation, stands *below* what a record knows and *above* the checksum that decides between equals:
 
     bit 62            a record that repeats another call
-    all but imports   60 usage told · 58 source · 48 nearness, status, buckets, who · 26 generation · 0 checksum
-    imports           60 usage told · 58 source · 26 time of the import (s)         ·  4 generation
+    all but imports   56 usage told, nearness, source · 48 status, buckets, who · 26 generation · 0 checksum
+    imports           56 usage told, nearness, source · 24 time of the import (s) · 2 generation
 
 - The original record, or another that knows as much, delivered late: loses against the restated line.
 - A fuller record, or a later import of the same rows: wins, at the price it came with. The next restatement of the
@@ -21,14 +21,15 @@ from otel_llmcost.identity import version
 
 GENERATION_BITS: Final = 22
 MAX_GENERATION: Final = (1 << GENERATION_BITS) - 1
-IMPORT_SHIFT: Final = 4
+IMPORT_SHIFT: Final = 2
 SHIFT: Final = 26
 """Where the generation begins, in imports and in all other records."""
 
 _RANK_BITS: Final = 40  # of identity.version
 _CHECKSUM_BITS: Final = 26
-_REVISION_BITS: Final = 36
-_HEAD_SHIFT: Final = 58
+_REVISION_BITS: Final = 34
+_REVISION_SHIFT: Final = 24
+_HEAD_SHIFT: Final = 56
 _KNOWLEDGE_SHIFT: Final = 48
 
 
@@ -38,7 +39,7 @@ def first_version(call: LLMCall) -> int:
     duplicate, rank = number >> _RANK_BITS << _RANK_BITS, number & (1 << _RANK_BITS) - 1
     if call.source is Source.IMPORT:
         revision = min(rank & (1 << _REVISION_BITS) - 1, (1 << 32) - 1)
-        return duplicate | rank >> _REVISION_BITS << _HEAD_SHIFT | revision << _CHECKSUM_BITS
+        return duplicate | rank >> _REVISION_BITS << _HEAD_SHIFT | revision << _REVISION_SHIFT
     knowledge, checksum = rank >> _CHECKSUM_BITS, rank & (1 << _CHECKSUM_BITS) - 1
     return duplicate | knowledge << _KNOWLEDGE_SHIFT | checksum
 
