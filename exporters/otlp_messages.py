@@ -23,7 +23,7 @@ _CONTENT: Final = re.compile(
     r"messages?\b|system_instructions|prompt(?!_tokens|[._](name|version|id)\b)|completion(?!_tokens)|content\b|tool\.definitions"
     r"|arguments|tool\.call\.result|^(input|output)\.value$|entity\.(input|output)$|response\.text"
 )
-"""Attributes that are, as text, what people wrote: of the conventions, OpenInference, OpenLLMetry, the Vercel AI SDK."""
+"""Attributes that, as text, are what people wrote: of the conventions, OpenInference, OpenLLMetry, Vercel's AI SDK."""
 
 
 class SpanCodec:

@@ -21,6 +21,15 @@ from otel_llmcost.yaml_file import Location, YamlFile, explain_mistake, parse_ya
 
 ENV_PREFIX: Final = "OTEL_LLMCOST_"
 ENV_CONFIG: Final = "OTEL_LLMCOST_CONFIG"
+LEDGER_ACCESS: Final[Mapping[str, str]] = {
+    "OTEL_LLMCOST_LEDGER_USER": "User of a ClickHouse ledger, where the URL names none.",
+    "OTEL_LLMCOST_LEDGER_PASSWORD": "Password, where the URL has none.",
+    "OTEL_LLMCOST_LEDGER_PASSWORD_FILE": "File with the password; read at every connection.",
+    "OTEL_LLMCOST_LEDGER_CA_FILE": "File with the certificate authority of a clickhouses:// ledger (PEM).",
+    "OTEL_LLMCOST_LEDGER_CERT_FILE": "File with our own certificate (PEM), for a server that asks for one.",
+    "OTEL_LLMCOST_LEDGER_KEY_FILE": "File with its key, where it is not in the same file.",
+}
+"""Variables that let us in at the ledger. They are no keys of the file: secrets do not belong there."""
 LEDGER_SCHEMES: Final = ("clickhouse", "clickhouses", "chdb", "otlp", "otlps")
 DIMENSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -282,15 +291,18 @@ def _leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tu
             yield (*prefix, name)
 
 
+_NO_KEYS: Final = frozenset({ENV_CONFIG, *LEDGER_ACCESS})
+
+
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The nested values that the environment sets."""
     names = environment_names()
     found: dict[str, Any] = {}
     for variable in sorted(environ):
-        if not variable.startswith(ENV_PREFIX) or variable == ENV_CONFIG or not environ[variable].strip():
+        if not variable.startswith(ENV_PREFIX) or variable in _NO_KEYS or not environ[variable].strip():
             continue  # as everywhere in OpenTelemetry, an empty variable is one that is not set
         if variable not in names:
-            raise ConfigError(f"{variable}: unknown variable{nearest(variable, sorted(names))}")
+            raise ConfigError(f"{variable}: unknown variable{nearest(variable, sorted([*names, *_NO_KEYS]))}")
         *parents, leaf = names[variable]
         section = found
         for parent in parents:

@@ -4,15 +4,15 @@
     clickhouses://…                                           HTTPS, port 8443
     chdb:///absolute/path                                     embedded, one process per path
 
-The database is `llmcost` unless the URL names one. User and password that the URL leaves out come from CLICKHOUSE_USER
-and CLICKHOUSE_PASSWORD. Neither ever shows in an exception, a log line or a repr.
+The database is `llmcost` unless the URL names one. User, password and certificates that the URL leaves out come from
+the environment (access.py). None ever shows in an exception, a log line or a repr.
 """
 
 import fcntl
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from otel_llmcost.errors import ConfigError, MissingExtraError, RetryableError
+from otel_llmcost.exporters.clickhouse.access import NOBODY, Access
 from otel_llmcost.exporters.clickhouse.failures import translated
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ class LedgerUrl:
     port: int = 0
     path: str = ""
     database: str = DEFAULT_DATABASE
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
+    access: Access = NOBODY
 
     @property
     def address(self) -> str:
@@ -65,7 +65,8 @@ class LedgerUrl:
         """Read a URL, and from `environ` the credentials that it leaves out.
 
         Raises:
-            ConfigError: the URL is none of the three forms; the text does not repeat it, for it may hold a password.
+            ConfigError: the URL is none of the three forms, or a file of credentials cannot be read; the text does not
+                repeat the URL, for it may hold a password.
         """
         try:
             parts = urlsplit(url)
@@ -83,8 +84,7 @@ class LedgerUrl:
             host=parts.hostname,
             port=port or DEFAULT_PORTS[parts.scheme],
             database=_checked_database(unquote(parts.path.strip("/")) or DEFAULT_DATABASE),
-            user=unquote(parts.username or "") or environ.get("CLICKHOUSE_USER", "") or "default",
-            password=unquote(parts.password or "") or environ.get("CLICKHOUSE_PASSWORD", ""),
+            access=Access.of(parts, environ),
         )
 
     @classmethod
@@ -266,8 +266,7 @@ def _server_client(url: LedgerUrl) -> "Client":
         host=url.host,
         port=url.port,
         interface="https" if url.scheme == "clickhouses" else "http",
-        username=url.user,
-        password=url.password,
+        **url.access.options(),
         connect_timeout=CONNECT_TIMEOUT_S,
         send_receive_timeout=ANSWER_TIMEOUT_S,
         autogenerate_session_id=False,  # a session would lock out a second statement at the same time

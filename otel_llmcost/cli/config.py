@@ -16,7 +16,7 @@ from otel_llmcost.cli.ledger import add_config_option
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError
-from otel_llmcost.settings import ENV_CONFIG, Settings, environment_names, json_schema, load_settings
+from otel_llmcost.settings import ENV_CONFIG, LEDGER_ACCESS, Settings, environment_names, json_schema, load_settings
 
 NAME: Final = "config"
 HELP: Final = "check and explain the configuration"
@@ -114,6 +114,7 @@ def schema_text() -> str:
 
 def _env(_: argparse.Namespace) -> int:
     rows = [[ENV_CONFIG, "", "", "Path of the configuration file."]]
+    rows += [[variable, "", "", meaning] for variable, meaning in LEDGER_ACCESS.items()]
     for variable, key in environment_names().items():
         default = json.dumps(_value(Settings(), key), ensure_ascii=False)
         rows.append([variable, ".".join(key), default, description(key)])

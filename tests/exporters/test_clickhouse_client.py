@@ -23,6 +23,7 @@ from otel_llmcost.errors import (
 )
 from otel_llmcost.exporters import open_sink
 from otel_llmcost.exporters.clickhouse import client
+from otel_llmcost.exporters.clickhouse.access import Access
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
 
 SECRET = "hunter2-s3cret"
@@ -50,9 +51,9 @@ def text_of(error: BaseException | None) -> str:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("clickhouse://ch", LedgerUrl("clickhouse", "ch", 8123, user="default")),
-        ("clickhouses://u@ch/x", LedgerUrl("clickhouses", "ch", 8443, database="x", user="u")),
-        ("clickhouse://u:p%40%2F@[::1]:99/", LedgerUrl("clickhouse", "::1", 99, user="u", password="p@/")),
+        ("clickhouse://ch", LedgerUrl("clickhouse", "ch", 8123, access=Access("default"))),
+        ("clickhouses://u@ch/x", LedgerUrl("clickhouses", "ch", 8443, database="x", access=Access("u"))),
+        ("clickhouse://u:p%40%2F@[::1]:99/", LedgerUrl("clickhouse", "::1", 99, access=Access("u", "p@/"))),
         ("chdb:///var/lib/a%20b", LedgerUrl("chdb", path="/var/lib/a b")),
     ],
 )
@@ -72,7 +73,8 @@ def test_the_environment_gives_the_credentials_that_a_url_leaves_out() -> None:
 
     found = [LedgerUrl.parse(url, environ) for url in urls]
 
-    assert [("env-user", "env-password"), ("u", "env-password"), ("u", "p")] == [(f.user, f.password) for f in found]
+    credentials = [(each.access.user, each.access.password) for each in found]
+    assert [("env-user", "env-password"), ("u", "env-password"), ("u", "p")] == credentials
 
 
 @pytest.mark.parametrize(
