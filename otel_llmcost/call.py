@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final
 
 from otel_llmcost.money import ZERO, pico_of, usd_of
 
@@ -194,12 +194,10 @@ class Amounts:
         parts = (input_usd, output_usd, cache_read_usd, cache_write_usd, other_usd)
         object.__setattr__(self, "pico_usd", tuple(map(pico_of, parts)))
 
-    @classmethod
-    def of_pico(cls, pico_usd: Iterable[int]) -> "Amounts":
+    @staticmethod
+    def of_pico(pico_usd: Iterable[int]) -> "Amounts":
         """Amounts out of pico-USD in the order of `Part`."""
-        amounts = _new(cls)
-        _set_pico_usd(amounts, tuple(pico_usd))
-        return amounts
+        return AmountsDraft(tuple(pico_usd)).frozen()
 
     @property
     def input_usd(self) -> Decimal:
@@ -228,10 +226,6 @@ class Amounts:
     def __repr__(self) -> str:
         parts = ", ".join(f"{part}_usd={usd_of(pico)}" for part, pico in zip(Part, self.pico_usd, strict=True) if pico)
         return f"Amounts({parts})"
-
-
-_new = object.__new__
-_set_pico_usd: Final = Amounts.__dict__["pico_usd"].__set__  # past `frozen`, for a record that nobody has seen yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +274,21 @@ class CostDraft:
     def frozen(self) -> Cost:
         """The same object as a cost; the layouts are one."""
         self.__class__ = Cost  # type: ignore[assignment]
-        return cast(Cost, self)
+        return self  # type: ignore[return-value]
+
+
+class AmountsDraft:
+    """Amounts while they are made, as `CostDraft`; `pico_usd` in the order of `Part`."""
+
+    __slots__ = ("pico_usd",)
+
+    def __init__(self, pico_usd: tuple[int, ...]) -> None:
+        self.pico_usd = pico_usd
+
+    def frozen(self) -> Amounts:
+        """The same object as amounts."""
+        self.__class__ = Amounts  # type: ignore[assignment]
+        return self  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,10 +72,10 @@ class Price:
     """The price of one model at one time in one context, at every size of input.
 
     `starts` are the input sizes above which the next of `levels` holds; `flat` is the only level where there is one.
-    `least` holds the counts that are billed at least.
+    `least` holds the counts that are billed at least. `stepwise` is set where more than its buckets decides a cost.
     """
 
-    __slots__ = ("flat", "least", "levels", "rates", "starts")
+    __slots__ = ("flat", "least", "levels", "rates", "starts", "stepwise")
 
     def __init__(self, rates: Rates, least: Mapping[Bucket, int] = NO_MINIMUM) -> None:
         self.rates = rates
@@ -84,6 +84,7 @@ class Price:
         self.starts = sorted({start for rate in all_rates for start, _ in rate.tiers})
         self.levels = [_level(rates, above) for above in (0, *(start + 1 for start in self.starts))]
         self.flat = None if self.starts else self.levels[0]
+        self.stepwise = rates.estimated or rates.second is not None
 
     def level(self, input_tokens: int) -> Level:
         """The level of a call with that much input."""

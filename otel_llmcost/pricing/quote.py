@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import Final
 
-from otel_llmcost.call import ESTIMATE_RULE, Amounts, Bucket, Cost, CostDraft, LLMCall, Outcome, Status
-from otel_llmcost.money import EXACT, MAX_PICO_USD, ZERO, pico_of, usd_of
+from otel_llmcost.call import ESTIMATE_RULE, Amounts, AmountsDraft, Bucket, Cost, CostDraft, LLMCall, Outcome, Status
+from otel_llmcost.money import EXACT, MAX_PICO_USD, QUANTUM, ZERO, pico_of, usd_of
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.compiled import OTHER, PARTS, PLACES, Level, Price, both
 from otel_llmcost.pricing.overlay import PriceOverlay
@@ -19,6 +19,7 @@ OUT_OF_RANGE: Final = "amount_out_of_range"
 _OK: Final = Outcome.OK  # a member looked up in its enumeration takes as long as a bucket to be charged
 _EXACT: Final = Status.EXACT
 _amounts_of = Amounts.of_pico
+_multiply = EXACT.multiply  # as `usd_of`, without a call
 
 
 def price_call(call: LLMCall, book: PriceBook) -> Cost:
@@ -29,8 +30,7 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
     price = book.price_of(call)
     if isinstance(price, NoPrice):
         return _unpriced(price.reason, call, book)
-    rates = price.rates
-    if rates.estimated or rates.second is not None:
+    if price.stepwise:
         return _stepwise(call, book, price)
     counts = usage.buckets
     level = price.flat
@@ -48,13 +48,16 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
         return _stepwise(call, book, price)
     if sum(parts) >= MAX_PICO_USD:
         return _unpriced(OUT_OF_RANGE, call, book, price.rates.price_id)
+    rates = price.rates
     status, reason = _EXACT, rates.reason
     if usage.flags or call.outcome is not _OK or usage.rule.startswith(ESTIMATE_RULE):
         status, reason = _status(call, reason)
-    amounts = _amounts_of(parts)
-    savings_usd = usd_of(saved) if saved else ZERO
-    draft = CostDraft(status, reason, amounts, amounts, savings_usd, call.reported_usd, rates.price_id, book.version)
-    return draft.frozen() if book.overlay is None else _with_own_price(draft.frozen(), call, book.overlay, price)
+    amounts = AmountsDraft(tuple(parts)).frozen()
+    savings_usd = _multiply(saved, QUANTUM) if saved else ZERO
+    cost = CostDraft(
+        status, reason, amounts, amounts, savings_usd, call.reported_usd, rates.price_id, book.version
+    ).frozen()
+    return cost if book.overlay is None else _with_own_price(cost, call, book.overlay, price)
 
 
 def _with_own_price(cost: Cost, call: LLMCall, overlay: PriceOverlay, price: Price) -> Cost:
