@@ -7,7 +7,7 @@ A process appends to a segment of its own, with nobody to wait for. A segment is
 its records. Those of a process that is gone are taken over by exactly one other, which renames them to its own; the
 kernel gives up the lock of a dead process, however it died. No I/O but files; no threads.
 
-Segments of its own and not SQLite: decision 11.
+Why files of our own and not SQLite: decision 10.
 """
 
 import fcntl

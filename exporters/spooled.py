@@ -19,7 +19,7 @@ from typing import Final, Generic, TypeVar
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_llmcost.errors import RetryableError
+from otel_llmcost.errors import LlmcostError, RetryableError
 from otel_llmcost.exporters.dead_letters import RAW, Letter
 from otel_llmcost.exporters.forking import call_in_child
 from otel_llmcost.exporters.outlet import Outlet, decoded
@@ -218,6 +218,8 @@ class SpooledSink(Generic[T]):
             self._log_once("gone", "a file of the spool was removed by somebody else: %s", batch.segment.path)
         except RetryableError as error:
             return error
+        except LlmcostError as error:
+            return RetryableError(str(error))
         except Exception as error:  # noqa: BLE001 - the thread must live on; the batch stays on disk
             return RetryableError(f"unforeseen: {type(error).__name__}")
         return None

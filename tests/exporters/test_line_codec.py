@@ -111,3 +111,26 @@ def test_what_is_no_line_of_this_version_is_told_without_its_content(record: byt
 def test_nothing_of_a_call_on_disk_is_secret_or_content() -> None:
     """The fields of a record are those of a bill line."""
     assert set(json.loads(CODEC.encode(make_call(1)))) <= {field.name for field in fields(LLMCall)}
+
+
+OF_OLD = (
+    b'{"call_id":"00000000000000000000000000000007","trace_id":"00000000000000010000000000000007"'
+    b',"span_id":"0000000000000007","parent_span_id":"0000000100000007","source":"wire"'
+    b',"emitter":"otel_llmcost.httpx","service":"support-bot","environment":"production"'
+    b',"start_ns":1764590407000000000,"end_ns":1764590408250000000,"ttft_ns":310000000,"provider":"openai"'
+    b',"host":"api.openai.com","operation":"chat","requested_model":"gpt-4o","model":"gpt-4o-2024-08-06"'
+    b',"response_id":"chatcmpl-00000000000000000000000000007","streaming":true,"service_tier":"default"'
+    b',"price_context":{"service_tier":"default"},"http_status":200,"finish_reason":"stop"'
+    b',"usage":{"buckets":{"input":600,"cache_read":400,"output":150,"reasoning":50},"rule":"openai.chat"}'
+    b',"user":"u-17","session":"s-42","agent":"triage","workflow":"answer-ticket","run":"r-7"'
+    b',"tags":{"team":"cx","feature":"support","customer":"acme","region":"eu"},"cost":{"status":"exact"'
+    b',"list":{"pico_usd":[2000000000,2500000000,600000000,200000000,100000000]}'
+    b',"effective":{"pico_usd":[1500000000,2000000000,500000000,200000000,100000000]}'
+    b',"cache_savings_usd":"0.004500000000","price_id":"openai/gpt-4o@2024-05-13"'
+    b',"price_book":"2026.11.1"}}'
+)
+
+
+def test_a_line_that_an_earlier_version_left_on_disk_is_read() -> None:
+    """An upgrade finds a full spool. A field that is renamed must still be read under its old name: in LineCodec."""
+    assert make_call(7) == CODEC.decode(OF_OLD)

@@ -149,3 +149,20 @@ def test_close_writes_what_waits_and_takes_no_more() -> None:
     assert 1 == sink.closed
     with pytest.raises(RetryableError, match="shutting down"):
         writer.submit([make_call(9)])
+
+
+def test_lines_that_are_set_aside_durably_are_acknowledged() -> None:
+    """Their senders have nothing left to do; where they cannot be kept now, the request comes again."""
+    aside: list[tuple[LLMCall, str]] = []
+    writer = LedgerWriter(MemorySink(refuse_model("bad")), aside.extend)
+    assert [] == writer.submit([make_call(1), make_call(2, model="bad"), make_call(3)]).result(10)
+    writer.close()
+    assert [(make_call(2, model="bad"), "one line does not fit")] == aside
+
+    def no_room(_refused: Sequence[tuple[LLMCall, str]]) -> None:
+        raise RetryableError("no room")
+
+    writer = LedgerWriter(MemorySink(refuse_model("bad")), no_room)
+    with pytest.raises(RetryableError, match="no room"):
+        writer.submit([make_call(1), make_call(2, model="bad")]).result(10)
+    writer.close()
