@@ -27,7 +27,11 @@ def words(column: "pa.ChunkedArray") -> list[str]:
 
 
 def _texts(array: "pa.Array") -> list[str]:
-    return [value.decode("utf-8", "replace") for value in array.to_pylist()]
+    import pyarrow as pa
+
+    # A server that lets nobody set how texts are given calls them UTF-8 without a look.
+    raw = array if pa.types.is_binary(array.type) else array.cast(pa.binary())
+    return [value.decode("utf-8", "replace") for value in raw.to_pylist()]
 
 
 def whole_numbers(column: "pa.ChunkedArray") -> list[int]:
@@ -62,7 +66,8 @@ def text_lists(column: "pa.ChunkedArray") -> list[tuple[str, ...]]:
     array = column.combine_chunks()
     if not len(array.values):
         return [()] * len(array)
-    return [tuple(text.decode("utf-8", "replace") for text in texts) for texts in array.to_pylist()]
+    offsets, texts = array.offsets.to_numpy().tolist(), _texts(array.values)
+    return [tuple(texts[begin:end]) for begin, end in pairwise(offsets)]
 
 
 def units(column: "pa.ChunkedArray") -> "tuple[np.ndarray, np.ndarray]":

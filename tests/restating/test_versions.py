@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factories import make_call, make_cost
@@ -80,6 +80,7 @@ def test_a_later_import_of_a_row_wins_against_a_restated_one() -> None:
 
 
 @given(st.lists(records(), min_size=1, max_size=5), st.integers(1, MAX_GENERATION))
+@settings(deadline=None)
 def test_columns_of_versions_are_restated_as_single_ones(calls: list[LLMCall], number: int) -> None:
     """
     The restatement of a column is the one of each of its versions.
