@@ -1,28 +1,16 @@
-"""Ids that only a span further up may tell: session, agent, workflow and user of the calls below it."""
+"""Ids that only a span further up may tell: session, agent, workflow, run and user of the calls below it."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from otel_llmcost import semconv as sc
+from otel_llmcost.dialects.fields import TEXTS, WHO
 from otel_llmcost.dialects.read import text
 from otel_llmcost.span import Attributes
 
 Who = Mapping[str, str]
 """Field of `LLMCall` → id."""
 
-WHO_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "user": (sc.USER_ID, "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id"),
-    "session": (
-        sc.CONVERSATION_ID,
-        sc.SESSION_ID,
-        "langfuse.session.id",
-        "langsmith.trace.session_id",
-        "gcp.vertex.agent.session_id",
-        "traceloop.association.properties.session_id",
-    ),
-    "agent": (sc.AGENT_NAME, "agent.name"),
-    "workflow": (sc.WORKFLOW_NAME, "traceloop.workflow.name"),
-}
+WHO_KEYS: Final[Mapping[str, tuple[str, ...]]] = {field: TEXTS[field] for field in WHO}
 """Keys of each id, the ones of the conventions first; those are written where an id is passed down."""
 _ALL_KEYS: Final = frozenset(key for keys in WHO_KEYS.values() for key in keys)
 

@@ -1,51 +1,93 @@
-"""One row per emitter: which keys it writes and how it counts.
+"""One row per emitter: how it counts. What it calls things is in `fields.py`.
 
-Sources: opentelemetry-util-genai 1.3b0 and opentelemetry-instrumentation-openai-v2 2.4b0 for the current and older
-generations of the conventions ("input SHOULD include cached", reasoning is part of output).
+Emitters differ in whether cached tokens are inside the input they tell, and reasoning inside the output; several pass
+on what the provider says, so that it depends on the provider too. Read from the packages named in docs/dialects.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from otel_llmcost import semconv as sc
 from otel_llmcost.call import Bucket
 
-INFERENCE_OPERATIONS: Final = frozenset({"chat", "generate_content", "text_completion", "embeddings", "rerank"})
-"""`gen_ai.operation.name` of spans that stand for a provider call. Agents, workflows, tools, retrieval and polling
-repeat the usage of the calls below them and never make a line."""
+_RAW_BESIDE: Final = frozenset({"anthropic", "aws.bedrock"})
+"""Sellers whose own input count leaves the cache out: who passes their numbers on does so too."""
 
-Keys = tuple[str, ...]
+Providers = frozenset[str] | None
+"""Sellers for whom something holds; None: not known of this emitter, so that the numbers themselves decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one emitter writes a call. Of several keys the first present one is read."""
+    """How one emitter counts. `scopes`: prefixes of its instrumentation scope's name.
+
+    `cache_beside`: sellers of whose calls it tells cached tokens beside the input, of all others inside;
+    `reasoning_beside`: the same of reasoning and output. `disjoint`: every count is told beside every other.
+    """
 
     name: str
-    scopes: tuple[str, ...] = ()  # prefixes of the instrumentation scope's name; none: the fallback
-    input_total: Keys = (sc.USAGE_INPUT, sc.OLD_USAGE_PROMPT)
-    output_total: Keys = (sc.USAGE_OUTPUT, sc.OLD_USAGE_COMPLETION)
-    input_parts: Mapping[Bucket, Keys] = field(default_factory=dict)
-    output_parts: Mapping[Bucket, Keys] = field(default_factory=dict)
-    other: Mapping[Bucket, Keys] = field(default_factory=dict)
-    input_inside: bool = True  # cached and other input parts are inside the input total
-    output_inside: bool = True  # reasoning and other output parts are inside the output total
+    scopes: tuple[str, ...] = ()
+    cache_beside: Providers = frozenset()
+    reasoning_beside: frozenset[str] = frozenset()
 
 
-_OTEL_INPUT: Final[Mapping[Bucket, Keys]] = {
-    Bucket.CACHE_READ: (sc.USAGE_CACHE_READ,),
-    Bucket.CACHE_WRITE: (sc.USAGE_CACHE_WRITE, sc.OLD_USAGE_CACHE_CREATION),
-    Bucket.INPUT_AUDIO: (sc.USAGE_AUDIO_INPUT,),
-    Bucket.INPUT_IMAGE: (sc.USAGE_IMAGE_INPUT,),
-    Bucket.CACHE_READ_AUDIO: (sc.USAGE_AUDIO_CACHE_READ,),
-    Bucket.CACHE_READ_IMAGE: (sc.USAGE_IMAGE_CACHE_READ,),
-}
-_OTEL_OUTPUT: Final[Mapping[Bucket, Keys]] = {
-    Bucket.REASONING: (sc.USAGE_REASONING,),
-    Bucket.OUTPUT_AUDIO: (sc.USAGE_AUDIO_OUTPUT,),
-    Bucket.OUTPUT_IMAGE: (sc.USAGE_IMAGE_OUTPUT,),
-}
+WIRE: Final = Dialect("wire", (sc.WIRE_SCOPE,))
+OTEL: Final = Dialect("otel", cache_beside=None)
+"""The conventions, for whoever has no row: "input SHOULD include cached", and the numbers tell who does not."""
+
+_OPENLLMETRY: Final = tuple(
+    f"opentelemetry.instrumentation.{library}"
+    for library in (
+        *("alephalpha", "anthropic", "bedrock", "cohere", "crewai", "google_generativeai", "groq", "haystack"),
+        *("langchain", "llamaindex", "mistralai", "ollama", "openai.", "openai_agents", "replicate", "sagemaker"),
+        *("together", "transformers", "vertexai", "voyageai", "watsonx", "writer"),
+    )
+)
+
+DIALECTS: Final = (
+    WIRE,
+    # OpenTelemetry's own: util-genai sums; the Bedrock extension of botocore passes Converse's numbers on.
+    Dialect("otel-botocore", ("opentelemetry.instrumentation.botocore",), cache_beside=frozenset({"aws.bedrock"})),
+    Dialect(
+        "otel-contrib",
+        (
+            "opentelemetry.instrumentation.openai_v2",
+            "opentelemetry.instrumentation.google_genai",
+            "opentelemetry.instrumentation.genai",
+            "opentelemetry.util.genai",
+        ),
+    ),
+    Dialect("openllmetry", _OPENLLMETRY, cache_beside=frozenset({"aws.bedrock"})),
+    Dialect("openinference", ("openinference.instrumentation", "@arizeai/openinference")),
+    Dialect("openlit", ("openlit",), cache_beside=_RAW_BESIDE),
+    Dialect("pydantic-ai", ("pydantic-ai", "pydantic_ai")),
+    Dialect("logfire", ("logfire",)),
+    Dialect("vercel-ai", ("ai", "@ai-sdk/"), cache_beside=_RAW_BESIDE),
+    Dialect("langsmith", ("langsmith",)),
+    Dialect("langfuse", ("langfuse",)),
+    Dialect("google-adk", ("gcp.vertex.agent", "google.adk", "google_adk")),
+    Dialect("strands", ("strands",)),
+    Dialect("semantic-kernel", ("semantic_kernel", "Microsoft.SemanticKernel"), cache_beside=_RAW_BESIDE),
+    Dialect(
+        "agent-framework",
+        ("agent_framework", "Microsoft.Agents.AI", "Experimental.Microsoft.Agents.AI"),
+        cache_beside=_RAW_BESIDE,
+    ),
+    Dialect("microsoft-extensions-ai", ("Experimental.Microsoft.Extensions.AI", "Microsoft.Extensions.AI")),
+    Dialect("litellm", ("litellm",)),
+)
+
+
+def dialect_of(scope: str) -> Dialect:
+    """The row for an instrumentation scope; the conventions themselves where no row claims it."""
+    return next((row for row in DIALECTS if any(_is_of(scope, name) for name in row.scopes)), OTEL)
+
+
+def _is_of(scope: str, name: str) -> bool:
+    """Short names are whole names: a scope `ai.example` is not Vercel's `ai`."""
+    return scope == name or (len(name) > 2 and scope.startswith(name))
+
 
 NESTED: Final[Mapping[Bucket, tuple[Bucket, ...]]] = {
     Bucket.CACHE_READ: (Bucket.CACHE_READ_AUDIO, Bucket.CACHE_READ_IMAGE, Bucket.CACHE_READ_VIDEO),
@@ -55,36 +97,3 @@ NESTED: Final[Mapping[Bucket, tuple[Bucket, ...]]] = {
 }
 """Attributes whose count includes that of others: a cached audio token is told by all of `cache_read`, `audio` and
 `audio.cache_read`, and belongs to one bucket."""
-
-WIRE: Final = Dialect(
-    name="wire",
-    scopes=(sc.WIRE_SCOPE,),
-    input_parts={
-        **_OTEL_INPUT,
-        Bucket.CACHE_WRITE_1H: (sc.USAGE_CACHE_WRITE_1H,),
-        Bucket.INPUT_VIDEO: (sc.USAGE_VIDEO_INPUT,),
-        Bucket.CACHE_READ_VIDEO: (sc.USAGE_VIDEO_CACHE_READ,),
-        Bucket.INPUT_TOOL: (sc.USAGE_TOOL_INPUT,),
-    },
-    output_parts={
-        **_OTEL_OUTPUT,
-        Bucket.OUTPUT_VIDEO: (sc.USAGE_VIDEO_OUTPUT,),
-        Bucket.OUTPUT_CITATION: (sc.USAGE_CITATION_OUTPUT,),
-    },
-    other={
-        Bucket.WEB_SEARCHES: (sc.USAGE_WEB_SEARCHES,),
-        Bucket.STORAGE_SEARCHES: (sc.USAGE_STORAGE_SEARCHES,),
-        Bucket.RERANK_SEARCHES: (sc.USAGE_RERANK_SEARCHES,),
-        Bucket.AUDIO_SECONDS: (sc.USAGE_AUDIO_SECONDS,),
-        Bucket.DOCUMENT_PAGES: (sc.USAGE_DOCUMENT_PAGES,),
-        Bucket.ANNOTATED_PAGES: (sc.USAGE_ANNOTATED_PAGES,),
-    },
-)
-OTEL: Final = Dialect(name="otel", input_parts=_OTEL_INPUT, output_parts=_OTEL_OUTPUT)
-
-DIALECTS: Final = (WIRE, OTEL)
-
-
-def dialect_of(scope: str) -> Dialect:
-    """The row for an instrumentation scope; the conventions themselves where no row claims it."""
-    return next((row for row in DIALECTS if row.scopes and scope.startswith(row.scopes)), OTEL)

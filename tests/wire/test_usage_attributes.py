@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_llmcost.call import Bucket, Usage
-from otel_llmcost.dialects.read import read_usage
-from otel_llmcost.dialects.table import WIRE
+from otel_llmcost.call import Bucket, Source, Usage
+from otel_llmcost.dialects import read_span
+from otel_llmcost.semconv import OPERATION_NAME, WIRE_SCOPE
+from otel_llmcost.span import Span
 from otel_llmcost.wire.reading import usage_attributes
 
 usages = st.builds(
@@ -19,4 +20,7 @@ usages = st.builds(
 @given(usages)
 def test_any_usage_comes_back_from_its_attributes(usage: Usage) -> None:
     """Exclusive buckets → totals with parts inside → the same exclusive buckets."""
-    assert usage == read_usage(usage_attributes(usage), WIRE)
+    attributes = {OPERATION_NAME: "chat", **usage_attributes(usage)}
+    call = read_span(Span("chat", bytes(16), bytes(8), b"", 0, 0, attributes, {}, WIRE_SCOPE), Source.SDK_SPAN)
+    assert call is not None
+    assert usage == call.usage

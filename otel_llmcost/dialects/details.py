@@ -1,0 +1,70 @@
+"""Counts that emitters write as one structured value: JSON, the text of a Python dict, or a map."""
+
+import ast
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_llmcost.call import Bucket
+from otel_llmcost.dialects.fields import INPUT, OUTPUT
+
+MAX_DETAILS: Final = 4_096
+"""Longest text that is parsed; a dozen counts take a tenth of it."""
+
+INSIDE_INPUT: Final[Mapping[str, Bucket]] = {
+    "cache_read": Bucket.CACHE_READ,
+    "cached_tokens": Bucket.CACHE_READ,
+    "cache_creation": Bucket.CACHE_WRITE,
+    "cache_write": Bucket.CACHE_WRITE,
+    "audio": Bucket.INPUT_AUDIO,
+    "image": Bucket.INPUT_IMAGE,
+}
+"""Details of LangChain's usage metadata, as LangSmith writes them: inside the totals."""
+INSIDE_OUTPUT: Final[Mapping[str, Bucket]] = {
+    "reasoning": Bucket.REASONING,
+    "audio": Bucket.OUTPUT_AUDIO,
+    "image": Bucket.OUTPUT_IMAGE,
+}
+
+_DISJOINT: Final[Mapping[str, str]] = {
+    "input": INPUT,
+    "output": OUTPUT,
+    **{f"input_{name}": bucket for name, bucket in INSIDE_INPUT.items()},
+    **{f"output_{name}": bucket for name, bucket in INSIDE_OUTPUT.items()},
+    "input_audio_tokens": Bucket.INPUT_AUDIO,
+    "input_cache_creation_tokens": Bucket.CACHE_WRITE,
+    "output_reasoning_tokens": Bucket.REASONING,
+    "output_audio_tokens": Bucket.OUTPUT_AUDIO,
+    "cache_read_input_tokens": Bucket.CACHE_READ,
+    "cache_creation_input_tokens": Bucket.CACHE_WRITE,
+}
+"""Langfuse's own usage types: every one beside every other."""
+
+
+def parse_details(value: object) -> Mapping[str, Any] | None:
+    """The counts by name; None where the value is no such thing. Never evaluates anything but literals."""
+    if isinstance(value, Mapping):
+        return value
+    if not isinstance(value, str) or len(value) > MAX_DETAILS:
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, dict) and all(isinstance(key, str) for key in found):
+            return found
+    return None
+
+
+def are_disjoint(details: Mapping[str, Any]) -> bool:
+    """Whether usage details are Langfuse's own types; else they are a provider's usage object as it is."""
+    return "input" in details or "output" in details
+
+
+def disjoint_counts(details: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Langfuse's usage types → field or bucket, with the name and the count that it was told by.
+
+    Types that are told again by modality, and those of the user's own making, are left out.
+    """
+    return {field: (name, count) for name, count in details.items() if (field := _DISJOINT.get(name)) is not None}
