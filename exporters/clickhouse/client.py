@@ -167,14 +167,16 @@ class Ledger:
             result = self.client.query(sql, parameters=dict(parameters or {}))
             return Rows(tuple(result.column_names), [tuple(row) for row in result.result_rows])
 
-    def execute(self, statement: str) -> None:
-        """Run a statement without rows; `{database}` in it stands for the ledger's database.
+    def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement without rows; `{database}` in it stands for the ledger's database, `{name:Type}` for the
+        value of that parameter.
 
         Raises:
             DeliveryError: with the server's own words.
         """
+        text = statement.replace("{database}", f"`{self.url.database}`")
         with translated(self.url.address, with_text=True):
-            self.client.command(statement.replace("{database}", f"`{self.url.database}`"), use_database=False)
+            self.client.command(text, parameters=dict(parameters or {}), use_database=False)
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> "pa.Table":
         """Rows of a query as columns: dictionaries of words, texts as bytes, amounts as decimals.

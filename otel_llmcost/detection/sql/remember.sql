@@ -1,0 +1,26 @@
+-- The hours of [from, to) into series_hour; both are full hours. Again for the same hours: the newest counts.
+INSERT INTO {database}.series_hour
+    (series_kind, series_key, hour, calls, errors, retries, cost_usd, max_call_usd, sq1, sq5, quarters_usd,
+     input_tokens, output_tokens, cache_read_tokens)
+SELECT
+    series_kind,
+    series_key,
+    hour,
+    sum(m.calls),
+    sum(m.errors),
+    sum(m.retries),
+    sum(usd),
+    max(toFloat64(m.max_call_usd)),
+    arraySum(x -> x * x, groupArrayInsertAt(0., 60)(usd, toMinute(minute)) AS minutes),
+    arraySum(i -> pow(arraySum(arraySlice(minutes, 5 * i + 1, 5)), 2), range(12)),
+    arrayMap(i -> arraySum(arraySlice(minutes, 15 * i + 1, 15)), range(4)),
+    sum(m.input_tokens),
+    sum(m.output_tokens),
+    sum(m.cache_read_tokens)
+FROM
+(
+    SELECT *, toFloat64(ifNull(cost_usd, 0)) AS usd
+    FROM {database}.series_minute
+    WHERE minute >= {from:DateTime('UTC')} AND minute < {to:DateTime('UTC')}
+) AS m
+GROUP BY series_kind, series_key, toStartOfHour(minute, 'UTC') AS hour;

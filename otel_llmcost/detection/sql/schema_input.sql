@@ -1,0 +1,50 @@
+-- What detection reads, and all it reads: two inputs with fixed columns. As views over `calls` they are exact and need
+-- nothing else; a ledger with rollups by minute puts faster ones of the same name and columns in their place.
+
+-- One row per series and minute. A series is a value of one dimension ('total' has the key ''); a dimension that nobody
+-- set is no series. `max_call_usd` is the dearest call of the minute: one dear call is told from many.
+CREATE OR REPLACE VIEW {database}.series_minute AS
+SELECT
+    series.1 AS series_kind,
+    series.2 AS series_key,
+    toStartOfMinute(c.ts, 'UTC') AS minute,
+    count() AS calls,
+    countIf(c.outcome = 'error') AS errors,
+    countIf(c.attempt > 1) AS retries,
+    uniqExactIf(c.session, c.session != '') AS conversations,
+    toFloat64(ifNull(sum(c.cost_usd), 0)) AS cost_usd,
+    toFloat64(ifNull(max(c.cost_usd), 0)) AS max_call_usd,
+    sum(c.input_tokens) AS input_tokens,
+    sum(c.output_tokens) AS output_tokens,
+    sum(c.cache_read_tokens) AS cache_read_tokens
+FROM {database}.calls AS c
+ARRAY JOIN [
+    ('total', ''), ('team', toString(c.team)), ('feature', toString(c.feature)), ('agent', toString(c.agent)),
+    ('model', toString(c.model)), ('customer', toString(c.customer)), ('user', c.user),
+    ('service', toString(c.service)), ('host', toString(c.host))
+] AS series
+WHERE series.1 = 'total' OR series.2 != ''
+GROUP BY series_kind, series_key, minute;
+
+-- What two series have in common: read only for series that signal, to tell which of them is the cause.
+CREATE OR REPLACE VIEW {database}.series_shared AS
+SELECT
+    series.1 AS series_kind,
+    series.2 AS series_key,
+    other.1 AS other_kind,
+    other.2 AS other_key,
+    toStartOfMinute(c.ts, 'UTC') AS minute,
+    toFloat64(ifNull(sum(c.cost_usd), 0)) AS cost_usd
+FROM {database}.calls AS c
+ARRAY JOIN [
+    ('total', ''), ('team', toString(c.team)), ('feature', toString(c.feature)), ('agent', toString(c.agent)),
+    ('model', toString(c.model)), ('customer', toString(c.customer)), ('user', c.user),
+    ('service', toString(c.service)), ('host', toString(c.host))
+] AS series
+ARRAY JOIN [
+    ('total', ''), ('team', toString(c.team)), ('feature', toString(c.feature)), ('agent', toString(c.agent)),
+    ('model', toString(c.model)), ('customer', toString(c.customer)), ('user', c.user),
+    ('service', toString(c.service)), ('host', toString(c.host))
+] AS other
+WHERE (series.1 = 'total' OR series.2 != '') AND (other.1 = 'total' OR other.2 != '') AND series != other
+GROUP BY series_kind, series_key, other_kind, other_key, minute;
