@@ -27,9 +27,10 @@ check: lint test ## what CI runs
 bench: ## what it costs an application per call, beside others, and what the pipeline does a second
 	@sh benchmarks/run.sh overhead.py
 	@sh benchmarks/run.sh pipeline.py
+	@sh benchmarks/run.sh quote.py
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) .venv-bench .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .venv-bench-quote .demo .mypy_cache .pytest_cache .ruff_cache
 
 # The stamp is written last, so an installation that broke off is started again.
 $(STAMP): pyproject.toml constraints.txt

@@ -34,16 +34,19 @@ class Level:
     """What each bucket costs in one range of input sizes.
 
     `plain` holds the buckets whose charge is one product: place among the parts, pico-USD per unit, and pico-USD that
-    a unit saves against uncached input. `request` is the charge per call, in pico-USD.
+    a unit saves against uncached input; not those of which more is to be said (`said`). `request` is the charge per
+    call, in pico-USD.
     """
 
     __slots__ = ("_ratios", "plain", "request")
 
-    def __init__(self, usd_by_bucket: Mapping[Bucket, Fraction], request_usd: Fraction) -> None:
+    def __init__(
+        self, usd_by_bucket: Mapping[Bucket, Fraction], request_usd: Fraction, said: frozenset[Bucket]
+    ) -> None:
         self._ratios = {bucket: (usd * PICO).as_integer_ratio() for bucket, usd in usd_by_bucket.items()}
         self.request = round_ratio(*(request_usd * PICO).as_integer_ratio())
         self.plain: dict[Bucket, tuple[int, int, int]] = {}
-        for bucket in usd_by_bucket.keys() - {Bucket.AUDIO_SECONDS}:  # seconds decide what else is charged
+        for bucket in usd_by_bucket.keys() - {Bucket.AUDIO_SECONDS} - said:  # seconds decide what else is charged
             uncached = self._uncached(bucket)
             if self._ratios[bucket][1] == self._ratios[uncached][1] == 1:
                 rate = self._ratios[bucket][0]
@@ -101,7 +104,8 @@ class Price:
 
 def _level(rates: Rates, input_tokens: int) -> Level:
     usd_by_bucket = {bucket: rate.exact_at(input_tokens) for bucket, rate in rates.by_bucket.items()}
-    return Level(usd_by_bucket, rates.request.exact_at(input_tokens) if rates.request else Fraction(0))
+    request_usd = rates.request.exact_at(input_tokens) if rates.request else Fraction(0)
+    return Level(usd_by_bucket, request_usd, rates.wider)
 
 
 def both(*reasons: str) -> str:

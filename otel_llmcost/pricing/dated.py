@@ -47,6 +47,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TOKENS: Final = frozenset(bucket for bucket, kind in BUCKETS.items() if kind.direction)
 _DIMENSIONS: Final = {name: frozenset(unit["dimensions"].items()) for name, unit in unit_data.items()}
+_OF_THEIR_OWN: Final = frozenset({Bucket.INPUT_AUDIO, Bucket.OUTPUT_AUDIO, Bucket.OUTPUT_IMAGE, Bucket.OUTPUT_VIDEO})
+"""Buckets whose rate is rarely that of text, up to twenty times it."""
 _SLUG: Final = re.compile(r"[\s;]+")
 
 
@@ -124,7 +126,9 @@ class DatedModel:
         request = _as_rate(prices.__dict__.get(_REQUESTS["price_key"]), _REQUESTS["per"])
         price_id = f"{self._seller}/{self._info.id}@{_valid_from(self._info, at)}"
         reason = both(FREE if free else "", *self._not_priced(at, context))
-        return Price(Rates(price_id, by_bucket, request, reason), self._least)
+        told = prices.__dict__
+        wider = frozenset(b for b in _OF_THEIR_OWN & by_bucket.keys() if told.get(_COVERING[b][0][0]) is None)
+        return Price(Rates(price_id, by_bucket, request, reason, wider=frozenset() if free else wider), self._least)
 
     def _not_priced(self, at: datetime, context: Mapping[str, str]) -> list[str]:
         """What the context says that no price of the row is for: the plain price is the best there is."""

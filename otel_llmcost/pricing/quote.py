@@ -131,7 +131,8 @@ def _priced(call: LLMCall, book: PriceBook, price: Price) -> Cost:
     if sum(charges.values(), request) >= MAX_PICO_USD:
         return _unpriced(OUT_OF_RANGE, call, book, rates.price_id)
     amounts = _amounts(charges, request)
-    status, reason = _status(call, rates.reason)
+    wider = ",".join(sorted(rates.wider & counts.keys()))
+    status, reason = _status(call, both(rates.reason, f"text_rate_for:{wider}" if wider else ""))
     if status is Status.EXACT and rates.estimated:
         status = Status.ESTIMATED
     saved = _saved(counts, level)

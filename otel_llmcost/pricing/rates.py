@@ -42,7 +42,8 @@ class Rates:
     """What one model costs at one time in one context.
 
     `request` is USD per call, `second` USD per second that it lasts; `reason` says where the row is not the plain one;
-    `estimated` is set where it rests on what a month is expected to come to.
+    `estimated` is set where it rests on what a month is expected to come to. `wider` holds the buckets that have the
+    rate of text for want of one of their own, where other models have another.
     """
 
     price_id: str
@@ -51,6 +52,7 @@ class Rates:
     reason: str = ""
     second: Decimal | None = None
     estimated: bool = False
+    wider: frozenset[Bucket] = frozenset()
 
     def marked(self, reason: str) -> "Rates":
         """The same rates with another reason."""

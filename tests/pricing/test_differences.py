@@ -109,3 +109,13 @@ def test_a_unit_without_a_price_is_not_free() -> None:
     cost = price_call(make_call({Bucket.INPUT: 1_000, Bucket.WEB_SEARCHES: 3}, model.id, "groq"), BOOK)
     assert mtok("0.59", 1_000) == theirs
     assert (Status.UNPRICED, "unit_without_price:web_searches") == (cost.status, cost.reason)
+
+
+def test_audio_at_the_rate_of_text_is_said() -> None:
+    """The row of gpt-4o-audio-preview prices text alone; OpenAI asks many times as much for audio."""
+    buckets = {Bucket.INPUT: 10, Bucket.INPUT_AUDIO: 1_000, Bucket.OUTPUT: 5}
+    cost = price_call(make_call(buckets, "gpt-4o-audio-preview-2025-06-03"), BOOK)
+    assert mtok("2.5", 1_010) == cost.effective.input_usd
+    assert "text_rate_for:input_audio" == cost.reason
+    plain = price_call(make_call({Bucket.INPUT: 10}, "gpt-4o-audio-preview-2025-06-03"), BOOK)
+    assert not plain.reason
