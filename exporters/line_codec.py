@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, Final
+from functools import cache
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -17,11 +18,13 @@ from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import InputError
 from otel_llmcost.exporters.dead_letters import LINE
 
-# Of a list, for the settings of an adapter reach dataclasses below its type only.
-_CALLS: Final = TypeAdapter(
-    list[LLMCall],
-    config=ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", extra="forbid", strict=True, allow_inf_nan=True),
-)
+
+@cache
+def _calls() -> TypeAdapter[list[LLMCall]]:
+    """Made when it is first needed, for it takes ten milliseconds; of a list, for the settings of an adapter reach
+    dataclasses below its type only."""
+    config = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", extra="forbid", strict=True, allow_inf_nan=True)
+    return TypeAdapter(list[LLMCall], config=config)
 
 
 class LineCodec:
@@ -42,7 +45,7 @@ class LineCodec:
             InputError: no such line, or one of a newer version that says what this one would lose.
         """
         try:
-            calls = _CALLS.validate_json(b"[" + record + b"]")
+            calls = _calls().validate_json(b"[" + record + b"]")
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"][1:])
             raise InputError(f"no bill line that this version can read ({where or 'no JSON'})") from None
@@ -52,7 +55,7 @@ class LineCodec:
 
 
 def _json(call: LLMCall) -> bytes:
-    return _CALLS.dump_json([call], exclude_defaults=True, warnings="none")[1:-1]
+    return _calls().dump_json([call], exclude_defaults=True, warnings="none")[1:-1]
 
 
 def _encodable(value: Any) -> Any:

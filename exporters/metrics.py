@@ -95,13 +95,17 @@ class CallMetrics:
 
     def watch_price_book(self, age_s: Callable[[], float]) -> None:
         """Tell how old the price data is, whenever metrics are collected."""
+        self._watch(age_s, "llmcost.price_book.age", "s", "Time since the price data was last known to be right")
 
+    def watch_spool(self, size_bytes: Callable[[], float]) -> None:
+        """Tell how much waits on disk, of all processes that share the spool, whenever metrics are collected."""
+        self._watch(size_bytes, "llmcost.spool.size", "By", "What the ledger does not have yet, dead letters included")
+
+    def _watch(self, value: Callable[[], float], name: str, unit: str, description: str) -> None:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            yield Observation(age_s())
+            yield Observation(value())
 
-        self._meter.create_observable_gauge(
-            "llmcost.price_book.age", [observe], "s", "Time since the price data was last known to be right"
-        )
+        self._meter.create_observable_gauge(name, [observe], unit, description)
 
     def set_aside(self, count: int) -> None:
         """Count calls that the ledger refused and that are kept as dead letters."""

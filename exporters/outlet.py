@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from otel_llmcost.errors import InputError, PermanentError, RetryableError
 from otel_llmcost.exporters.dead_letters import DeadLetters, Letter
 from otel_llmcost.exporters.salvage import RefusesEverythingError, Salvage
 
 _logger = logging.getLogger("otel_llmcost")
+
+PATIENCE: Final = 7
 
 T = TypeVar("T")
 
@@ -130,10 +132,15 @@ def decoded(codec: Codec[T], records: Sequence[bytes]) -> tuple[list[T], list[Le
 
 
 class DirectSink(Generic[T]):
-    """A sink without a spool: what the ledger refuses is set aside or dropped, at once."""
+    """A sink without a spool: what the ledger refuses is set aside or dropped.
+
+    A ledger that refuses everything, such as one whose password was just changed, is asked `PATIENCE` times, some
+    twenty seconds at the pace of `Delivery`, before that is believed.
+    """
 
     def __init__(self, outlet: Outlet[T], close: Callable[[], None]) -> None:
         self._outlet = outlet
+        self._refusals = 0
         self.close = close
 
     def write(self, items: Sequence[T]) -> None:
@@ -141,7 +148,12 @@ class DirectSink(Generic[T]):
         Raises:
             RetryableError: not now.
         """
-        self._outlet.deliver(items, may_refuse_all=True)
+        try:
+            self._outlet.deliver(items, may_refuse_all=self._refusals >= PATIENCE)
+        except RefusesEverythingError:
+            self._refusals += 1
+            raise
+        self._refusals = 0
 
     def flush(self, _timeout_ms: int) -> bool:
         """Nothing waits here."""

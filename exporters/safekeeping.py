@@ -50,12 +50,17 @@ def keeping(
     outlet = Outlet(write, codec, counts, dead_letters(ledger_url, settings))
     if not settings.spool:
         return DirectSink(outlet, close)
-    spool = Spool(Path(settings.spool, folder_of(ledger_url)), settings.spool_max_bytes, sync=settings.spool_sync)
+    spool = Spool(spool_of(ledger_url, settings), settings.spool_max_bytes, sync=settings.spool_sync)
     sink = SpooledSink(spool, outlet, close, settings)
     if ledger_url.startswith("clickhouse"):
         # An embedded engine or a gRPC channel that is opened here, maybe before a fork, could not be used after it.
         sink.start_for_leftovers()
     return sink
+
+
+def spool_of(ledger_url: str, settings: DeliverySettings) -> Path:
+    """The folder of a ledger in the spool."""
+    return Path(settings.spool, folder_of(ledger_url))
 
 
 def dead_letters(ledger_url: str, settings: DeliverySettings) -> DeadLetters | None:

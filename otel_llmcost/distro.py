@@ -30,7 +30,8 @@ from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.exporters.line_codec import LineCodec
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.exporters.otlp import OtlpForwarder
-from otel_llmcost.exporters.safekeeping import keeping
+from otel_llmcost.exporters.safekeeping import keeping, spool_of
+from otel_llmcost.exporters.spool import used_bytes
 from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.pricing.configured import as_of_s, refreshing
@@ -119,6 +120,8 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
     """None where the ledger is off. Nothing is connected yet."""
     metrics = CallMetrics(settings.metrics.dimensions)
     _keep_book_new(settings, pipeline, metrics)
+    if settings.delivery.spool:
+        metrics.watch_spool(lambda: used_bytes(spool_of(settings.ledger, settings.delivery)))
     if settings.ledger == "off":
         return None
     if settings.ledger.startswith("otlp"):

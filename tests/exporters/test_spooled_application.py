@@ -97,6 +97,7 @@ def test_an_application_may_end_while_its_ledger_is_away(server, tmp_path) -> No
     )
     assert "the next start delivers them" in result.stderr
     assert "llmcost.dropped" not in result.stdout
+    assert "llmcost.spool.size" in result.stdout
     (folder,) = (tmp_path / "spool").iterdir()
     command = [
         sys.executable,

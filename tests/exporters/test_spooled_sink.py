@@ -12,7 +12,9 @@ from keeping_ledger import URL, Ledger, delivery, files_in, kept, until
 from factories import make_call
 from otel_llmcost.exporters import spooled as spooled_module
 from otel_llmcost.exporters.dead_letters import DeadLetters, LetterFile
+from otel_llmcost.exporters.outlet import PATIENCE
 from otel_llmcost.exporters.safekeeping import folder_of
+from otel_llmcost.exporters.salvage import RefusesEverythingError
 from otel_llmcost.exporters.spool import framed
 
 
@@ -266,3 +268,22 @@ def test_without_a_spool_refused_lines_are_dropped_with_a_count_or_kept(tmp_path
     kept(ledger, delivery(dead_letters=str(tmp_path))).write(calls(1, 3))
     assert ([2, 3], Counter({"refused": 1, "set aside": 1})) == (ledger.numbers, ledger.counts)
     assert 1 == len(dead(tmp_path))
+
+
+def test_without_a_spool_a_ledger_that_refuses_everything_is_asked_again_before_it_is_believed() -> None:
+    """A password that was just changed costs no line; a bad line does not keep the others for ever."""
+    ledger = Ledger()
+    ledger.refuses = lambda _call: True
+    sink = kept(ledger, delivery())
+    for _ in range(PATIENCE):
+        with pytest.raises(RefusesEverythingError):
+            sink.write(calls(*range(40)))
+    ledger.refuses = lambda _call: False
+    sink.write(calls(*range(40)))
+    assert (list(range(40)), Counter()) == (ledger.numbers, ledger.counts)
+    ledger.refuses = lambda _call: True
+    for _ in range(PATIENCE):
+        with pytest.raises(RefusesEverythingError):
+            sink.write(calls(50))
+    sink.write(calls(50))
+    assert Counter(refused=1) == ledger.counts
