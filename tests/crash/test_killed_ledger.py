@@ -37,10 +37,11 @@ def test_a_ledger_killed_anywhere_has_each_call_once_in_the_end(tmp_path: Path, 
     """Each of its lives but the last ends while an application sends, which dies a moment later."""
     rng = random.Random(number)
     port, spool = unused_port(), tmp_path / "spool"
+    dead = {"OTEL_LLMCOST_DELIVERY_DEAD_LETTERS": str(tmp_path / "dead")}
     url, team = f"otlp://127.0.0.1:{port}", f"run {number}"
     journals, first = [], number * 10_000
     for _ in range(LIVES):
-        with running_up(ledger_url(tmp_path), "--grpc-port", str(port)) as up:
+        with running_up(ledger_url(tmp_path), "--grpc-port", str(port), **dead) as up:
             numbers = range(first, first + rng.randrange(100, 400))
             first = numbers.stop
             journals.append(tmp_path / f"journal-{first}")
@@ -53,11 +54,11 @@ def test_a_ledger_killed_anywhere_has_each_call_once_in_the_end(tmp_path: Path, 
             process.kill()
             process.join()
     journals.append(tmp_path / "journal-last")
-    with running_up(ledger_url(tmp_path), "--grpc-port", str(port)) as up:
+    with running_up(ledger_url(tmp_path), "--grpc-port", str(port), **dead) as up:
         last = start(url, spool, journals[-1], range(first, first + 5), team)
         last.join()
         assert 0 == last.exitcode
         told = set().union(*map(journaled, journals))
         assert set(range(first, first + 5)) <= told
         check(account(up, team), told, range(number * 10_000, first + 5), cost_usd)
-    assert [] == list((spool / folder_of(url)).glob("*.spool"))
+    assert [] == [*(spool / folder_of(url)).glob("*.spool"), *tmp_path.rglob("*.dead")]
