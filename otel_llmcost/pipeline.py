@@ -23,15 +23,22 @@ from otel_llmcost import semconv as sc
 from otel_llmcost.attribution import WHO_FIELDS, Attribution
 from otel_llmcost.call import AGENT_RULE, CACHE_HIT_RULE, Amounts, Cost, LLMCall, Source, Status
 from otel_llmcost.dialects import is_genai, is_inference, read_span
+from otel_llmcost.dialects.kinds import KINDS
 from otel_llmcost.dialects.read import text
 from otel_llmcost.errors import InputError
 from otel_llmcost.identity import Facts, agent_key, call_id, digest, trace_ids
+from otel_llmcost.lineage import WHO_KEYS
 from otel_llmcost.money import ZERO
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.pricing.configured import configured_book
 from otel_llmcost.settings import IdentitySettings, Settings
 from otel_llmcost.span import Attributes, Span
 
+AGGREGATED: Final = "gen_ai.aggregated_usage."
+USAGE: Final = "gen_ai.usage."
+NOT_AGENTS: Final = frozenset({"execute_tool", "tool", "retriever", "retrieval", "guardrail", "create_agent"})
+"""Kinds of spans that stand for no agent, in any dialect."""
+_KIND_KEYS: Final = tuple(key for key, _ in KINDS)
 MAX_INNER: Final = 32
 """Records of inner spans that a span carries and that are read at most."""
 CACHE_HIT: Final = "local_cache_hit"
@@ -101,14 +108,15 @@ class Pipeline:
         attributes = span.attributes
         if not is_genai(attributes) or is_inference(attributes) or attributes.get(sc.USAGE_CALLS_BELOW) is True:
             return None
-        operation = text(attributes, sc.OPERATION_NAME)
-        agent = text(attributes, sc.AGENT_NAME)
-        if operation == "execute_tool" or not (self._is_closed(span.scope) or self._is_closed(agent)):
+        kinds = {str(attributes[key]).lower() for key in _KIND_KEYS if key in attributes}
+        agent = text(attributes, *WHO_KEYS["agent"])
+        if kinds & NOT_AGENTS or not (self._is_closed(span.scope) or self._is_closed(agent)):
             return None
-        call = read_span(replace(span, attributes={**attributes, sc.OPERATION_NAME: "chat"}), source)
+        call = read_span(replace(span, attributes=_as_inference(attributes)), source)
         if call is None or not call.usage.known:
             return None
         usage = replace(call.usage, rule=AGENT_RULE + call.usage.rule)
+        operation = text(attributes, sc.OPERATION_NAME) or "invoke_agent"
         _fill(call, call_id=agent_key(call.trace_id, call.span_id), operation=operation, usage=usage)
         return call
 
@@ -137,6 +145,13 @@ def cost_of(call: LLMCall, book: PriceBook) -> Cost:
     """What the bill line of a call says: what the call cost, and nothing where the answer came from a cache."""
     cost = price_call(call, book)
     return _avoided(cost) if call.usage.rule.startswith(CACHE_HIT_RULE) else cost
+
+
+def _as_inference(attributes: Attributes) -> Attributes:
+    """The attributes of an agent's span as those of a call; Pydantic AI has names of its own for sums."""
+    kept = {key: value for key, value in attributes.items() if key not in _KIND_KEYS}
+    sums = {key.replace(AGGREGATED, USAGE, 1): value for key, value in kept.items() if AGGREGATED in key}
+    return {**kept, **sums, sc.OPERATION_NAME: "chat"}
 
 
 def _fill(call: LLMCall, **fields: Any) -> None:

@@ -220,6 +220,24 @@ def test_a_closed_framework_is_counted_by_configuration_and_marked(pattern: str)
     assert ((INPUT, OUTPUT), "agent:otel", "invoke_agent") == (numbers(line), line.usage.rule, line.operation)
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"openinference.span.kind": "AGENT", "agent.name": "researcher", "llm.token_count.prompt": INPUT}
+        | {"llm.token_count.completion": OUTPUT, "llm.model_name": "gpt-4o"},
+        {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "researcher", "gen_ai.request.model": "gpt-4o"}
+        | {"gen_ai.aggregated_usage.input_tokens": INPUT, "gen_ai.aggregated_usage.output_tokens": OUTPUT},
+    ],
+)
+def test_closed_frameworks_are_read_in_their_own_dialects(attributes: dict[str, Any]) -> None:
+    """And a tool of one is none, whatever it carries."""
+    pipeline = pipeline_with(closed_frameworks=["researcher"])
+    (line,) = billed([[Told(2, attributes)]], pipeline=pipeline).lines
+    assert ((INPUT, OUTPUT), "invoke_agent", "openai") == (numbers(line), line.operation, line.provider)
+    tool = attributes | {"gen_ai.operation.name": "execute_tool", "openinference.span.kind": "TOOL"}
+    assert [] == billed([[Told(2, tool)]], pipeline=pipeline).lines
+
+
 @pytest.mark.parametrize("between", [0, 1, 3])
 def test_a_closed_framework_that_turns_out_to_be_open_is_no_line(between: int) -> None:
     """Calls below it count, at any depth, in any order."""
