@@ -26,9 +26,10 @@ from genai_prices.types import (
 
 from otel_llmcost.pricing.references import DATE_TAIL
 
+# The longest first: the endings of a name are taken without going back, or a hostile one would take for ever.
 _SAME_MODEL: Final = rf"{DATE_TAIL}|-latest|-preview|-exp|-experimental|-beta|-nightly|@default|@latest"
 _TAILS: Final[Mapping[str, str]] = {
-    "aws": r"-v\d+|:\d+|:\d+k|:mm",  # model versions and context sizes of Bedrock
+    "aws": r"-v\d+|:\d+k|:\d+|:mm",  # model versions and context sizes of Bedrock
     "google": r"-customtools",
 }
 _HEADS: Final[Mapping[str, str]] = {
@@ -47,7 +48,7 @@ class Listing:
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self._tail = re.compile(f"(?:{'|'.join(filter(None, (_SAME_MODEL, _TAILS.get(provider.id))))})*")
+        self._tail = re.compile(f"(?:{'|'.join(filter(None, (_SAME_MODEL, _TAILS.get(provider.id))))})*+")
         self._head = re.compile(_HEADS.get(provider.id, ""))
         self._by_name: dict[str, int] = {}
         self._by_id: dict[str, int] = {}

@@ -7,7 +7,7 @@ from genai_prices.data_snapshot import get_snapshot
 
 from otel_llmcost.pricing import PriceBook
 from otel_llmcost.pricing.rates import NoPrice, Rates
-from otel_llmcost.providers.sellers import seller_named
+from otel_llmcost.providers.sellers import SELLERS, seller_named
 from pricing.book_cases import ns
 from pricing.test_book import make_call
 
@@ -199,6 +199,24 @@ def test_the_nearest_listed_names_are_suggested(provider: str, reference: str, f
     assert first == names[0]
     assert len(names) <= 3
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "claude-opus-4-1" + "-1234-12-34" * 2_000 + "x",
+        "ft:" + "gpt-4o-mini-" * 2_000,
+        "x" * 20_000 + ":free:nitro:online-latest",
+        "arn:aws:bedrock:" + ":" * 20_000,
+        "projects/p/locations/l/" * 1_000 + "models/m",
+        "gpt-4o" + "-20241231" * 2_000 + "!",
+    ],
+    ids=lambda name: name[:20],
+)
+def test_a_hostile_name_is_only_a_name(hostile: str) -> None:
+    """At every seller; a rule that goes back and forth in it would never end."""
+    for seller in {seller.name for seller in SELLERS}:
+        assert isinstance(BOOK.rates(seller, hostile, AT_NS, {}), NoPrice | Rates)
 
 
 def test_nothing_is_suggested_where_nothing_is_like_it() -> None:
