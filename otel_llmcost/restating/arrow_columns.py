@@ -97,6 +97,9 @@ def amounts(low: "np.ndarray", known: "np.ndarray") -> "pa.Array":
 
 def dictionary(values: Words) -> "pa.DictionaryArray":
     """Words as a dictionary, as the ledger's low-cardinality columns take them."""
+    import numpy as np
     import pyarrow as pa
 
-    return pa.array([value.encode() for value in values], pa.binary()).dictionary_encode()
+    seen: dict[str, int] = {}
+    places = np.fromiter((seen.setdefault(value, len(seen)) for value in values), dtype=np.int32, count=len(values))
+    return pa.DictionaryArray.from_arrays(places, pa.array([value.encode() for value in seen], pa.binary()))
