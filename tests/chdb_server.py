@@ -25,11 +25,12 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 USER = "ledger"
 PASSWORD = "pa/ss:w@rd?#%"
 
+_LINES = re.compile(rb"INSERT INTO [^ ]+\.call_versions\b")
 _INSERT = re.compile(rb"^INSERT INTO (?P<target>.+?) FORMAT Native\s*", re.DOTALL)
 
 
 class ChdbServer(ThreadingHTTPServer):
-    """`faults` are used up one per insert: ('lost answer',), ('lost request',), (HTTP status, ClickHouse code or None),
+    """`faults` are used up one per insert of lines: ('lost answer',), ('lost request',), (HTTP status, ClickHouse code or None),
     or None for an insert that goes well.
     """
 
@@ -79,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         statement = parameters.get("query", "").encode() or body
         body = body if parameters.get("query") else b""
-        is_insert = statement.startswith(b"INSERT INTO")
+        is_insert = _LINES.match(statement) is not None
         self.server.inserts += is_insert
         fault = self.server.faults.pop(0) if is_insert and self.server.faults else None
         if fault == ("lost request",):

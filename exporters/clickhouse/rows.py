@@ -13,6 +13,7 @@ from typing import Any, Final
 from otel_llmcost.call import Amounts, Cost, LLMCall, Part, Status
 from otel_llmcost.errors import PermanentError
 from otel_llmcost.exporters.clickhouse import pack
+from otel_llmcost.exporters.clickhouse.shadows import add_shadows, blank, skew_h
 from otel_llmcost.money import MAX_PICO_USD, MAX_USD, round_usd
 from otel_llmcost.restating.versions import first_version
 
@@ -208,11 +209,14 @@ COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
     "reason": (WORD, lambda call: _cost(call).reason),
     "price_id": (WORD, lambda call: _cost(call).price_id),
     "price_book": (WORD, lambda call: _cost(call).price_book),
+    "shadow": (FLAG, lambda _: 0),
+    "skew_h": (FLAG, skew_h),
 }
+_BLANKS: Final = {name: blank(kind.type.name) for name, (kind, _) in COLUMNS.items()}
 
 
 def columns(calls: Sequence[LLMCall]) -> dict[str, list[Any]]:
-    """Values of every column of `call_versions` that the writer fills, in the order of `calls`.
+    """Values of every column of `call_versions` that the writer fills, in the order of `calls`, then their shadows.
 
     Raises:
         PermanentError: a call has no 16-byte id, so no line can stand for it.
@@ -223,6 +227,7 @@ def columns(calls: Sequence[LLMCall]) -> dict[str, list[Any]]:
     for name, (kind, _) in COLUMNS.items():
         if calls and not kind.fits(filled[name]):
             _fit(filled, name, kind)
+    add_shadows(filled, _BLANKS)
     return filled
 
 

@@ -8,10 +8,11 @@ from weakref import WeakMethod
 
 from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import DeliveryError, RetryableError
-from otel_llmcost.exporters.clickhouse import ddl
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl, require_packages
 from otel_llmcost.exporters.clickhouse.failures import translated
+from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.rows import columns, native_block
+from otel_llmcost.exporters.clickhouse.settling import TouchedHours
 
 TABLE: Final = "call_versions"
 
@@ -74,13 +75,14 @@ class _Table:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
+        self._hours = TouchedHours(ledger)
 
     @classmethod
     def open(cls, url: LedgerUrl) -> "_Table":
         ledger = Ledger.connect(url, read_only=False)
         try:
             with translated(url.address):
-                create_missing(ledger)
+                prepare(ledger)
             return cls(ledger)
         except BaseException:
             ledger.close()
@@ -89,20 +91,9 @@ class _Table:
     def insert(self, filled: dict[str, list[Any]]) -> None:
         with translated(self.ledger.url.address):
             block = native_block(filled)
+        self._hours.touch(filled["ts"], filled["skew_h"])
         self.ledger.insert(TABLE, list(filled), block, "Native")
 
 
-def create_missing(ledger: Ledger) -> None:
-    """Create the database, tables and views where one is missing; a ledger that has all of them is left alone.
-
-    A user without the right to create can so write to a ledger that somebody else has set up.
-    """
-    known = ledger.client.query(
-        "SELECT name FROM system.tables WHERE database = {database:String}",
-        parameters={"database": ledger.url.database},
-    )
-    if ddl.object_names() <= {name for (name,) in known.result_rows}:
-        return
-    ledger.execute("CREATE DATABASE IF NOT EXISTS {database}")
-    for statement in ddl.statements():
-        ledger.execute(statement)
+create_missing = prepare
+"""The name of before; use `migrations.prepare`."""

@@ -207,10 +207,10 @@ async def _start_sql(stack: AsyncExitStack, settings: Settings, options: Options
 def _prepare_ledger(url: str) -> Path:
     """Create what the ledger lacks, so that dashboards find its tables before the first line comes."""
     from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
-    from otel_llmcost.exporters.clickhouse.writer import create_missing
+    from otel_llmcost.exporters.clickhouse.migrations import prepare
 
     with Ledger.connect(LedgerUrl.parse(url, environ), read_only=False) as ledger:
-        create_missing(ledger)
+        prepare(ledger)
         return Path(ledger.url.path)
 
 

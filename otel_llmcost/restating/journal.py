@@ -67,7 +67,7 @@ def find_run(ledger: Ledger, book: str, scope: Scope, who: str, why: str) -> Run
 
 def _with_progress(ledger: Ledger, run: Run) -> Run:
     sql = (
-        "SELECT max(call_id), sum(lines), sum(changed) FROM restatement_chunks FINAL WHERE restatement = {id:UInt32}"
+        "SELECT max(place), sum(lines), sum(changed) FROM restatement_chunks FINAL WHERE restatement = {id:UInt32}"
         " HAVING count() > 0"
     )
     rows = ledger.query(sql, {"id": run.id}).rows
@@ -108,9 +108,9 @@ def write_run(
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A chunk that is done: every line up to `last_id`."""
+    """A chunk that is done: every line up to `place` (chunks.py)."""
 
-    last_id: bytes
+    place: bytes
     lines: int
     changed: int
     unreadable: int
@@ -123,7 +123,7 @@ def write_chunk(ledger: Ledger, run: Run, done: Done) -> None:
         "restatement_chunks",
         {
             "restatement": ("uint32", run.id),
-            "call_id": ("id", done.last_id),
+            "place": ("place", done.place),
             "lines": ("uint64", done.lines),
             "changed": ("uint64", done.changed),
             "unreadable": ("uint64", done.unreadable),
@@ -138,7 +138,7 @@ def _insert_row(ledger: Ledger, table: str, row: Mapping[str, tuple[str, Any]]) 
         "uint32": pa.uint32(),
         "uint64": pa.uint64(),
         "binary": pa.binary(),
-        "id": pa.binary(16),
+        "place": pa.binary(20),
         "timestamp": pa.timestamp("ms", "UTC"),
         "money": pa.decimal128(38, 12),
     }

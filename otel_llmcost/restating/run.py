@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.writer import TABLE, create_missing
-from otel_llmcost.pipeline import cost_of
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.restating import journal
 from otel_llmcost.restating.arrow_columns import amounts, dictionary, words
 from otel_llmcost.restating.chunks import CHUNK_LINES, Chunk, chunks, count_lines
-from otel_llmcost.restating.repricing import MONEY_COLUMNS, WORD_COLUMNS, Repriced, reprice
+from otel_llmcost.restating.repricing import MONEY_COLUMNS, WORD_COLUMNS, Repriced
 from otel_llmcost.restating.scope import Scope
 from otel_llmcost.restating.summary import Summary
+from otel_llmcost.restating.vectors import BookPrices
 from otel_llmcost.restating.versions import IMPORT_SHIFT, MAX_GENERATION, SHIFT
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def dry_run(ledger: Ledger, scope: Scope, book: PriceBook, show: Show = _NOBODY,
     Raises:
         DeliveryError: the ledger does not answer.
     """
-    summary = Summary()
+    summary, prices = Summary(), BookPrices(book)
     total = count_lines(ledger, scope)
     seen = changed = unreadable = 0
     for chunk in chunks(ledger, scope, lines=lines):
-        repriced = reprice(chunk.lines, lambda call: cost_of(call, book))
+        repriced = prices.reprice(chunk.lines)
         which = repriced.changed()
         summary.add(repriced, which)
         seen += chunk.lines.num_rows
@@ -70,7 +70,7 @@ class Restatement:
     def __init__(self, ledger: Ledger, scope: Scope, book: PriceBook, *, who: str, why: str) -> None:
         self._ledger = ledger
         self._scope = scope
-        self._book = book
+        self._prices = BookPrices(book)
         create_missing(ledger)
         archive_book(ledger, book)
         self.run = journal.find_run(ledger, book.version, scope, who, why)
@@ -90,7 +90,7 @@ class Restatement:
         return self._finish()
 
     def _restate(self, chunk: Chunk) -> None:
-        repriced = reprice(chunk.lines, lambda call: cost_of(call, self._book))
+        repriced = self._prices.reprice(chunk.lines)
         which = repriced.changed() & ~_restated_after(repriced.lines, self.run.id)
         done = journal.Done(chunk.last_id, chunk.lines.num_rows, int(which.sum()), int((~repriced.readable).sum()))
         if done.changed and not self._written:

@@ -15,7 +15,7 @@ from otel_llmcost.config_types import FxRate
 from otel_llmcost.errors import InputError
 from otel_llmcost.exporters.clickhouse.books import archive_book, archived_book, archived_versions
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
-from otel_llmcost.exporters.clickhouse.writer import create_missing
+from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.pricing.archive import from_archive, to_document
 from otel_llmcost.pricing.catalog import listed_models
@@ -56,7 +56,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """A ledger that has both books."""
     path: Path = tmp_path_factory.mktemp("books")
     with Ledger.connect(LedgerUrl("chdb", path=str(path)), read_only=False) as opened:
-        create_missing(opened)
+        prepare(opened)
         for book in BOOKS.values():
             archive_book(opened, book)
         yield opened

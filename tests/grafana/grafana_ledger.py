@@ -7,7 +7,7 @@ from pathlib import Path
 from otel_llmcost.call import LLMCall
 from otel_llmcost.exporters import open_sink
 from otel_llmcost.exporters.clickhouse.client import Ledger
-from otel_llmcost.exporters.clickhouse.writer import create_missing
+from otel_llmcost.exporters.clickhouse.migrations import prepare
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def filled_ledger(path: Path, calls: Sequence[LLMCall]) -> Iterator[Ledger]:
     """A ledger with these calls, read-only. A process runs one engine: close it before the next is opened."""
     url = f"chdb://{path}"
     with Ledger.open(url, read_only=False) as ledger:
-        create_missing(ledger)
+        prepare(ledger)
     sink = open_sink(url)
     sink.write(calls)
     sink.close()

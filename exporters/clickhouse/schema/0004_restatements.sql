@@ -20,18 +20,18 @@ CREATE TABLE IF NOT EXISTS {database}.restatements
 ENGINE = ReplacingMergeTree(written_at)
 ORDER BY id;
 
--- How far a run is: every line up to and including this id is done.
+-- How far a run is: every line up to and including this place, its day and id, is done.
 CREATE TABLE IF NOT EXISTS {database}.restatement_chunks
 (
     restatement UInt32,
-    call_id     FixedString(16),
+    place       FixedString(20),
     lines       UInt64,
     changed     UInt64,
     unreadable  UInt64,
     done_at     DateTime64(3) DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (restatement, call_id);
+ORDER BY (restatement, place);
 
 -- One row per restated line: all that it was before, for a merge of call_versions drops versions that are not the
 -- newest. NULL is not known, as in `calls`; delta_usd takes it as nothing.

@@ -1,0 +1,80 @@
+"""Shadow rows: the marks that a line leaves in days next to its own.
+
+Versions of one call collapse where they have the same day and id (schema/0001_calls.sql), and their times may differ:
+clocks of two hosts, another time zone in a later import. A line whose call may have a version in another day so puts a
+row there with its id and version and nothing else. Of the versions in a day, shadows included, the highest counts, and
+a shadow is no line: whatever a day shows, no other day shows too.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from otel_llmcost.call import LLMCall, Source
+
+HOUR_NS: Final = 3_600_000_000_000
+DAY_NS: Final = 24 * HOUR_NS
+LAST_NS: Final = (1 << 63) - 1
+
+SKEW_H: Final = 1
+"""How far apart two clocks may be."""
+WIDE_SKEW_H: Final = 26
+"""Two imports of a row may read its time in the zones farthest from one another; a row that hides a line that another
+span tells has the time of its own span."""
+
+_BLANKS: Final[Mapping[str, Any]] = {
+    "Nullable": None,
+    "LowCardinality": "",
+    "String": "",
+    "FixedString": b"",
+    "UInt": 0,
+    "DateTime64": 0,
+    "Map": {},
+    "Array": (),
+}
+
+INSERT_SHADOWS: Final = """
+INSERT INTO {database}.call_versions (call_id, version, ts, shadow, skew_h)
+SELECT call_id, version, other_day, 1, skew_h
+FROM
+(
+    SELECT
+        call_id, version, skew_h, toStartOfDay(ts, 'UTC') AS own_day,
+        arrayJoin(arrayDistinct(arrayMap(
+            h -> toStartOfDay(ts + toIntervalHour(h), 'UTC'), range(-toInt16(skew_h), toInt16(skew_h) + 1)
+        ))) AS other_day
+    FROM {database}.current_versions
+)
+WHERE other_day != own_day
+SETTINGS max_partitions_per_insert_block = 0
+"""
+"""Completes the shadows of all lines: rows that were not written by the writer have none."""
+
+
+def skew_h(call: LLMCall) -> int:
+    """How many hours away from this record another one of the same call may be."""
+    return WIDE_SKEW_H if call.source is Source.IMPORT or call.duplicate_of else SKEW_H
+
+
+def other_days(start_ns: int, skew: int) -> Iterator[int]:
+    """Beginnings (UTC, ns since 1970) of the days, but the own one, that another version may lie in."""
+    own = start_ns // DAY_NS
+    first, last = max(0, start_ns - skew * HOUR_NS) // DAY_NS, min(LAST_NS, start_ns + skew * HOUR_NS) // DAY_NS
+    return (day * DAY_NS for day in range(first, last + 1) if day != own)
+
+
+def blank(type_name: str) -> Any:
+    """What a column of that ClickHouse type holds where there is nothing."""
+    return next(value for start, value in _BLANKS.items() if type_name.startswith(start))
+
+
+def add_shadows(filled: dict[str, list[Any]], blanks: Mapping[str, Any]) -> None:
+    """Append the shadows of all rows to the columns of a batch; `blanks` is what each column holds in them."""
+    rows = zip(filled["call_id"], filled["version"], filled["ts"], filled["skew_h"], strict=True)
+    marks = [
+        {**blanks, "call_id": call_id, "version": version, "ts": day_ns, "skew_h": skew, "shadow": 1}
+        for call_id, version, start_ns, skew in rows
+        if not skew * HOUR_NS <= start_ns % DAY_NS < DAY_NS - skew * HOUR_NS
+        for day_ns in other_days(start_ns, skew)
+    ]
+    for name, column in filled.items() if marks else ():
+        column.extend([mark[name] for mark in marks])
