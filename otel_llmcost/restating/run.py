@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger
-from otel_llmcost.exporters.clickhouse.writer import TABLE, create_missing
+from otel_llmcost.exporters.clickhouse.migrations import prepare
+from otel_llmcost.exporters.clickhouse.settling import TouchedHours
+from otel_llmcost.exporters.clickhouse.writer import TABLE
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.restating import journal
 from otel_llmcost.restating.arrow_columns import amounts, dictionary, words
@@ -71,9 +73,10 @@ class Restatement:
         self._ledger = ledger
         self._scope = scope
         self._prices = BookPrices(book)
-        create_missing(ledger)
+        prepare(ledger)
         archive_book(ledger, book)
         self.run = journal.find_run(ledger, book.version, scope, who, why)
+        self._hours = TouchedHours(ledger)
         self._written = self.run.resumed
         self._unreadable = 0
 
@@ -92,12 +95,13 @@ class Restatement:
     def _restate(self, chunk: Chunk) -> None:
         repriced = self._prices.reprice(chunk.lines)
         which = repriced.changed() & ~_restated_after(repriced.lines, self.run.id)
-        done = journal.Done(chunk.last_id, chunk.lines.num_rows, int(which.sum()), int((~repriced.readable).sum()))
+        done = journal.Done(chunk.place, chunk.lines.num_rows, int(which.sum()), int((~repriced.readable).sum()))
         if done.changed and not self._written:
             journal.write_run(self._ledger, self.run, journal.STARTED)
             self._written = True
         if done.changed:
             journal.write_adjustments(self._ledger, self.run, repriced, which)
+            self._hours.touch(*_times(repriced.lines))
             self._ledger.insert_arrow(TABLE, _new_versions(repriced, which, self.run.id))
         if self._written:
             journal.write_chunk(self._ledger, self.run, done)
@@ -112,6 +116,13 @@ class Restatement:
         journal.write_run(self._ledger, self.run, journal.FINISHED, total.old_usd, total.new_usd)
         run = self.run
         return Outcome(run.id, run.lines, total.calls, self._unreadable, run.resumed, summary)
+
+
+def _times(lines: "pa.Table") -> tuple[list[int], list[int]]:
+    import pyarrow as pa
+
+    start_ns = lines.column("ts").combine_chunks().view(pa.int64()).to_pylist()
+    return start_ns, lines.column("skew_h").to_pylist()
 
 
 def _shifts(lines: "pa.Table") -> "np.ndarray":
