@@ -6,7 +6,7 @@
 
 Spans come in any order, a child mostly before its parent. A record is settled against every record around it as soon
 as both are known. Where the span above is not known yet, the record covers the ids that it may have
-(`identity.outer_ids`), so that the two are one line also where their parents go to another process or come after a
+(`same_call.outer_ids`), so that the two are one line also where their parents go to another process or come after a
 restart. What is remembered is bounded; nothing depends on it but duplicates that only the tree can show
 (docs/identity.md) and ids that only ancestors tell.
 """
@@ -17,8 +17,9 @@ from threading import Lock
 from typing import Any, Final
 
 from otel_llmcost.call import NO_ID, LLMCall
-from otel_llmcost.identity import Facts, agent_key, outer_ids, trace_ids, with_claims
+from otel_llmcost.identity import agent_key
 from otel_llmcost.lineage import Who
+from otel_llmcost.same_call import Facts, outer_ids, trace_ids, with_claims
 
 MAX_DEPTH: Final = 64
 """Ancestors that are looked at; a tree of spans is rarely half as deep."""

@@ -26,11 +26,12 @@ from otel_llmcost.dialects import is_genai, is_inference, read_span
 from otel_llmcost.dialects.kinds import KINDS
 from otel_llmcost.dialects.read import text
 from otel_llmcost.errors import InputError
-from otel_llmcost.identity import Facts, agent_key, call_id, digest, trace_ids
+from otel_llmcost.identity import agent_key, call_id, digest
 from otel_llmcost.lineage import WHO_KEYS
 from otel_llmcost.money import ZERO
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.pricing.configured import configured_book
+from otel_llmcost.same_call import Facts, trace_ids
 from otel_llmcost.settings import IdentitySettings, Settings
 from otel_llmcost.span import Attributes, Span
 

@@ -95,7 +95,7 @@ USAGE_AT_WIRE: Final = "llmcost.usage.at_wire"
 """On an SDK's own span of a call: the wire below it tells every attempt of it, so this span makes no line."""
 
 USAGE_INNER: Final = "llmcost.usage.inner"
-"""On a span around others of its kind: what those told (`identity.Facts`), to see whether it is the same call."""
+"""On a span around others of its kind: what those told (`same_call.Facts`), to see whether it is the same call."""
 USAGE_CALLS_BELOW: Final = "llmcost.usage.calls_below"
 """On the span of an agent: calls are told below it, so it stands for none itself."""
 USAGE_GATEWAY: Final = "llmcost.usage.gateway"

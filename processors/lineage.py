@@ -19,11 +19,11 @@ from otel_llmcost import semconv as sc
 from otel_llmcost.call import Source
 from otel_llmcost.dialects import is_genai, is_inference
 from otel_llmcost.guard import host_unharmed
-from otel_llmcost.identity import Facts
 from otel_llmcost.lineage import as_attributes, who_of
 from otel_llmcost.pipeline import MAX_INNER, Pipeline
 from otel_llmcost.processors.sdk import from_sdk
 from otel_llmcost.processors.tree import serves_inference
+from otel_llmcost.same_call import Facts
 
 MAX_OPEN: Final = 100_000
 

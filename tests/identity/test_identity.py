@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from factories import make_call
 from otel_llmcost.call import UNKNOWN_USAGE, Bucket, Cost, LLMCall, Outcome, Source, Status, Usage
-from otel_llmcost.identity import Facts, call_id, digest, model_stem, version
+from otel_llmcost.identity import call_id, digest, model_stem, version
+from otel_llmcost.same_call import Facts
 
 TRACE, SPAN = b"t" * 16, b"s" * 8
 RANDOM = "chatcmpl-DuLZEecdAJKA6JI76nZgu64Qgpo1z"
