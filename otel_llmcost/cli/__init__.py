@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from otel_llmcost import __version__
-from otel_llmcost.cli import config, import_usage, ledger_commands, prices, query, restate, up, whatif
+from otel_llmcost.cli import config, explain, import_usage, ledger_commands, prices, query, restate, up, whatif
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.errors import (
     ConfigError,
@@ -28,6 +28,7 @@ __all__ = [
     "EXIT_CODES",
     "build_parser",
     "config",
+    "explain",
     "import_usage",
     "ledger_commands",
     "main",
@@ -75,7 +76,17 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-COMMANDS: Final[tuple[Command, ...]] = (up, import_usage, query, prices, restate, whatif, ledger_commands, config)
+COMMANDS: Final[tuple[Command, ...]] = (
+    up,
+    import_usage,
+    query,
+    explain,
+    prices,
+    restate,
+    whatif,
+    ledger_commands,
+    config,
+)
 
 
 class Parser(argparse.ArgumentParser):
