@@ -26,7 +26,7 @@ PLUGIN: Final = "grafana-clickhouse-datasource"
 PLUGIN_VERSION: Final = "4.20.0"
 ALERT_DATASOURCE_UID: Final = "llmcost-clickhouse"  # provisioning/datasources/llmcost.yaml; alerts know no variables
 DATASOURCE: Final = {"type": PLUGIN, "uid": "${datasource}"}
-FRAGMENTS: Final = ("lines", "filters")  # {{lines}} in a query stands for queries/lines.sql; lines holds filters
+FRAGMENTS: Final = ("lines", "hours", "filters")  # {{lines}} stands for queries/lines.sql; both others hold filters
 RUNBOOKS: Final = "docs/runbooks"  # in this repository; Grafana would take `runbook_url` for a page of its own
 MAX_OPTIONS: Final = 1000  # of a variable: a list box, not a report
 

@@ -20,7 +20,8 @@ NOW = datetime(2026, 11, 20, 14, 37, 23, tzinfo=UTC)
 TEAMS = ("cx", "O'Neil", 'double"quote', "back\\slash", "ends in \\", "")
 MODELS = tuple(f"model-{letter}" for letter in "abcdefghi")
 NANOSECONDS = 1_000_000_000
-EXACT_S = 7 * 86400  # longer ranges are read from the hourly rollup
+CALL_BY_CALL_S = 6 * 3600  # longer ranges are read by the minute, where no customer is chosen
+WEEK_S = 7 * 86400  # longer ones by the hour; by the day, where customers are chosen
 
 Row = tuple[Any, ...]
 
@@ -126,13 +127,24 @@ class Question:
     def lines(self, calls: Iterable[LLMCall]) -> list[LLMCall]:
         """The calls of the time range: to the second, or by whole hours where the range is long."""
         start, end = self.view.start, self.view.end
-        if self.length_s <= EXACT_S:
+        if self.grain_s == 1:
             return [call for call in self.filtered(calls) if start <= time(call) <= end]
-        return [call for call in self.filtered(calls) if hour(start) <= hour(time(call)) <= end]
+        return [c for c in self.filtered(calls) if self.began(start) <= self.began(time(c)) <= end]
+
+    @property
+    def grain_s(self) -> int:
+        """How long the pieces of time are that the range is read in."""
+        if "customer" in self.chosen:
+            return 1 if self.length_s <= WEEK_S else 86400
+        return 1 if self.length_s <= CALL_BY_CALL_S else 60 if self.length_s <= WEEK_S else 3600
+
+    def began(self, moment: datetime) -> datetime:
+        """Where the piece of time begins that a moment lies in."""
+        return datetime.fromtimestamp(int(moment.timestamp()) // self.grain_s * self.grain_s, UTC)
 
     @property
     def bar_s(self) -> int:
-        return self.view.interval_s if self.length_s <= EXACT_S else max(self.view.interval_s, 3600)
+        return max(self.view.interval_s, self.grain_s)
 
     def bar(self, call: LLMCall) -> int:
         """The second at which the call's bar begins."""
@@ -140,7 +152,7 @@ class Question:
 
     def covered_s(self, bar: int) -> int:
         """How much of a bar the range covers, half a bar at least."""
-        start = self.view.start if self.length_s <= EXACT_S else hour(self.view.start)
+        start = self.began(self.view.start)
         covered = min(bar + self.bar_s, int(self.view.end.timestamp())) - max(bar, int(start.timestamp()))
         return max((self.bar_s + 1) // 2, covered)
 
@@ -248,7 +260,10 @@ def calls_by_outcome(calls: Sequence[LLMCall], question: Question) -> list[Row]:
 def unpriced(calls: Sequence[LLMCall], question: Question) -> list[Row]:
     groups: dict[Row, list[LLMCall]] = defaultdict(list)
     for call in question.filtered(calls):
-        if cost_usd(call) is None and call.cost and question.view.start <= time(call) <= question.view.end:
+        start, end = question.view.start, question.view.end
+        by_hour = "customer" not in question.chosen and question.length_s > CALL_BY_CALL_S
+        within = hour(start) <= hour(time(call)) <= end if by_hour else start <= time(call) <= end
+        if cost_usd(call) is None and call.cost and within:
             groups[named(call.model), named(call.provider), call.cost.reason].append(call)
     rows = [(*key, len(group), sum(map(tokens, group))) for key, group in groups.items()]
     return sorted(rows, key=lambda row: (-row[3], *row[:3]))

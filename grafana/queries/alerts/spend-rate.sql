@@ -28,7 +28,7 @@ FROM
             intDiv(dateDiff('second', minute, until) - 60, 86400) AS days_ago,
             toFloat64(ifNull(sumIf(cost_usd, (dateDiff('second', minute, until) - 60) % 86400 < 3600), 0)) AS hour_usd
         FROM llmcost.spend_rate
-        WHERE minute >= $__fromTime
+        WHERE day >= toDate($__fromTime, 'UTC') AND minute >= $__fromTime
         AND minute < until
         GROUP BY GROUPING SETS ((team, days_ago), (days_ago))
     )

@@ -9,8 +9,8 @@ WITH
     dateDiff('second', $__toTime, month_start + INTERVAL 1 MONTH) AS remaining_s
 SELECT
     toFloat64(ifNull(month_usd, 0)) + toFloat64(ifNull(recent_usd, 0)) / recent_s * remaining_s AS projected_usd
-FROM llmcost.calls_hourly
-WHERE hour >= least(month_start, recent_start)
+FROM {{hours}}
+WHERE day >= toDate(least(month_start, recent_start), 'UTC') AND day <= toDate($__toTime, 'UTC')
+AND hour >= least(month_start, recent_start)
 AND hour <= $__toTime
-{{filters}}
 HAVING count(cost_usd) > 0

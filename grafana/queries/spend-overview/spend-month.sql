@@ -1,6 +1,5 @@
 -- Effective cost of the UTC month in which the range ends, by whole hours.
 SELECT sum(cost_usd) AS spend_usd
-FROM llmcost.calls_hourly
-WHERE hour >= toDateTime(toStartOfMonth($__toTime, 'UTC'), 'UTC')
+FROM {{hours}}
+WHERE day >= toStartOfMonth($__toTime, 'UTC') AND day <= toDate($__toTime, 'UTC')
 AND hour <= $__toTime
-{{filters}}

@@ -1,14 +1,30 @@
--- Calls without a price and why; the rollup knows no reasons, so this reads call by call.
+-- Calls without a price and why: call by call up to 6 hours, or where customers are chosen; else by the hour, where the
+-- first hour of the range counts in full.
 SELECT
-    if(c.model = '', '(none)', c.model) AS model,
-    if(c.provider = '', '(none)', c.provider) AS provider,
+    if(u.model = '', '(none)', u.model) AS model,
+    if(u.provider = '', '(none)', u.provider) AS provider,
     reason,
-    count() AS calls,
-    sum(input_tokens + output_tokens) AS tokens
-FROM llmcost.calls AS c
-WHERE cost_usd IS NULL
-AND $__timeFilter(ts)
-{{filters}}
+    sum(u.calls) AS calls,
+    sum(u.tokens) AS tokens
+FROM
+(
+    SELECT model, provider, reason, toUInt64(1) AS calls, input_tokens + output_tokens AS tokens
+    FROM llmcost.calls
+    WHERE NOT ($__conditionalAll(1 = 0, $customer) AND dateDiff('second', $__fromTime, $__toTime) > 21600)
+    AND cost_usd IS NULL
+    AND $__timeFilter(ts)
+    {{filters}}
+
+    UNION ALL
+
+    SELECT model, provider, reason, unpriced_calls AS calls, unpriced_tokens AS tokens
+    FROM (SELECT *, '' AS customer FROM llmcost.calls_hourly)
+    WHERE $__conditionalAll(1 = 0, $customer) AND dateDiff('second', $__fromTime, $__toTime) > 21600
+    AND unpriced_calls > 0
+    AND day >= toDate($__fromTime, 'UTC') AND day <= toDate($__toTime, 'UTC')
+    AND hour >= toStartOfHour($__fromTime, 'UTC') AND hour <= $__toTime
+    {{filters}}
+) AS u
 GROUP BY model, provider, reason
 ORDER BY calls DESC, model, provider, reason
 LIMIT 50
