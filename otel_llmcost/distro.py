@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import get_tracer_provider
 
 from otel_llmcost.attribution import baggage_keys
-from otel_llmcost.call import LLMCall, Source
+from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import ConfigError, InputError, LlmcostError
 from otel_llmcost.exporters import Sink, open_sink
 from otel_llmcost.exporters.delivery import Delivery
@@ -37,7 +37,7 @@ from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.pricing.configured import as_of_s, refreshing
 from otel_llmcost.processors.lineage import LineageSpanProcessor
 from otel_llmcost.processors.sampler import RecordGenAiSampler
-from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
+from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, priced
 from otel_llmcost.processors.tree import seen_genai
 from otel_llmcost.settings import DeliverySettings, Settings, load_settings
 
@@ -219,9 +219,9 @@ class SpanBilling:
         """
         seen = []
         unreadable = 0
-        for span in map(from_sdk, spans):
+        for span in spans:
             try:
-                seen.append(seen_genai(span, self._pipeline.process_span(span, Source.SDK_SPAN)))
+                seen.append(seen_genai(*priced(span, self._pipeline)))
             except InputError:
                 unreadable += 1
         rows = self._kinship.meet(seen)

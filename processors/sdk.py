@@ -8,7 +8,8 @@ same pure pipeline in a background thread.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from opentelemetry import baggage
 from opentelemetry.attributes import BoundedAttributes
@@ -19,7 +20,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from otel_llmcost.annotate import cost_attributes
-from otel_llmcost.call import Source
+from otel_llmcost.call import LLMCall, Source
 from otel_llmcost.dialects import is_genai
 from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.guard import host_unharmed
@@ -46,6 +47,27 @@ def from_sdk(span: ReadableSpan) -> Span:
         scope=scope.name if scope else "",
         failed=span.status.status_code is StatusCode.ERROR,
     )
+
+
+_PRICED: Final[WeakKeyDictionary[ReadableSpan, tuple[Pipeline, Span, LLMCall | None]]] = WeakKeyDictionary()
+"""What was made of spans that somebody still holds."""
+
+
+def priced(span: ReadableSpan, pipeline: Pipeline) -> tuple[Span, LLMCall | None]:
+    """An ended span as the core reads it, and its record.
+
+    Made once for all who are handed the same span, in whatever thread: the ledger's, and those of the exporters.
+
+    Raises:
+        InputError: the span can never be read.
+    """
+    made = _PRICED.get(span)
+    if made is not None and made[0] is pipeline:
+        return made[1], made[2]
+    plain = from_sdk(span)
+    call = pipeline.process_span(plain, Source.SDK_SPAN)
+    _PRICED[span] = (pipeline, plain, call)
+    return plain, call
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -111,7 +133,7 @@ class EnrichingExporter(SpanExporter):
         if not is_genai(span.attributes or {}):
             return span
         with host_unharmed("enrich"):
-            call = self._pipeline.process_span(from_sdk(span), Source.SDK_SPAN)
+            _, call = priced(span, self._pipeline)
             if call is not None:
                 return _with_attributes(span, cost_attributes(call, usage_cost=self._usage_cost))
         return span

@@ -11,12 +11,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, TraceIdRatioBased
 
-from otel_llmcost.call import LLMCall, Source
+from otel_llmcost.call import LLMCall
 from otel_llmcost.exporters.delivery import Delivery
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.processors.sampler import RecordGenAiSampler
-from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, from_sdk
+from otel_llmcost.processors.sdk import BaggageSpanProcessor, EnrichingExporter, LedgerSpanProcessor, priced
 from otel_llmcost.settings import Settings
 
 SETTINGS = Settings.model_validate(
@@ -48,7 +48,7 @@ class Application:
         self.tracer = self.provider.get_tracer("test")
 
     def _take(self, spans) -> None:
-        self.lines += [c for span in spans if (c := PIPELINE.process_span(from_sdk(span), Source.SDK_SPAN))]
+        self.lines += [call for span in spans if (call := priced(span, PIPELINE)[1])]
 
     def _close(self) -> None:
         self.closed += 1
@@ -177,3 +177,15 @@ def test_metrics_count_calls_tokens_cost_and_what_has_no_price() -> None:
         "llmcost.unpriced.tokens": 1_100,
         "llmcost.dropped": 3,
     } == found
+
+
+def test_a_span_is_priced_once_for_the_ledger_and_the_exporter(monkeypatch) -> None:
+    """Both are handed the same ended span, one after the other or at once."""
+    made: list[object] = []
+    process = PIPELINE.process_span
+    monkeypatch.setattr(PIPELINE, "process_span", lambda *args: (made.append(args), process(*args))[1])
+    app = Application()
+    app.call()
+    app.provider.force_flush()
+    assert 1 == len(app.lines) == len(app.exported.get_finished_spans())
+    assert 1 == len(made)
