@@ -10,7 +10,10 @@ from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.rates import NoPrice
 from otel_llmcost.restating.scope import Scope
 
-NO_PRICE: Final = ("unknown_provider", "unknown_model", "unit_without_price")
+NO_PRICE: Final = (
+    *("unknown_provider", "unknown_model", "fine_tune_without_price"),
+    *("unit_without_price", "unmapped_model"),  # nearest names say nothing of these
+)
 """How reasons begin that a price file can remove; others tell that no usage is known."""
 
 
@@ -43,12 +46,12 @@ def missing_prices(ledger: Ledger, scope: Scope, book: PriceBook, limit: int) ->
     sql = (
         "SELECT provider, model, reason, count(), sum(input_tokens + output_tokens) AS tokens,"  # noqa: S608 - our text
         " toUnixTimestamp64Nano(min(ts)), toUnixTimestamp64Nano(max(ts))"
-        f" FROM call_versions FINAL WHERE {condition} AND status = 'unpriced'"
+        f" FROM current_versions WHERE {condition} AND status = 'unpriced'"
         f" GROUP BY provider, model, reason ORDER BY tokens DESC, count() DESC, provider, model, reason LIMIT {limit:d}"
     )
     found = []
     for provider, model, reason, calls, tokens, first_ns, last_ns in ledger.query(sql, parameters).rows:
-        names = book.suggest(provider, model) if reason.startswith(NO_PRICE[:2]) else []
+        names = book.suggest(provider, model) if reason.startswith(NO_PRICE[:3]) else []
         found.append(Missing(provider, model, reason, calls, tokens, _utc(first_ns), _utc(last_ns), tuple(names)))
     return found
 

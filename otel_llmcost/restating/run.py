@@ -16,16 +16,13 @@ from otel_llmcost.exporters.clickhouse.settling import TouchedHours
 from otel_llmcost.exporters.clickhouse.writer import TABLE
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.restating import journal
-from otel_llmcost.restating.arrow_columns import amounts, dictionary, words
 from otel_llmcost.restating.chunks import CHUNK_LINES, Chunk, chunks, count_lines
-from otel_llmcost.restating.repricing import MONEY_COLUMNS, WORD_COLUMNS, Repriced
+from otel_llmcost.restating.rewriting import new_versions, restated_after, shadows_of, start_times
 from otel_llmcost.restating.scope import Scope
 from otel_llmcost.restating.summary import Summary
 from otel_llmcost.restating.vectors import BookPrices
-from otel_llmcost.restating.versions import IMPORT_SHIFT, MAX_GENERATION, SHIFT
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 Show = Callable[[int, int], None]
@@ -94,19 +91,25 @@ class Restatement:
 
     def _restate(self, chunk: Chunk) -> None:
         repriced = self._prices.reprice(chunk.lines)
-        which = repriced.changed() & ~_restated_after(repriced.lines, self.run.id)
+        which = repriced.changed() & ~restated_after(repriced.lines, self.run.id)
         done = journal.Done(chunk.place, chunk.lines.num_rows, int(which.sum()), int((~repriced.readable).sum()))
         if done.changed and not self._written:
             journal.write_run(self._ledger, self.run, journal.STARTED)
             self._written = True
         if done.changed:
             journal.write_adjustments(self._ledger, self.run, repriced, which)
-            self._hours.touch(*_times(repriced.lines))
-            self._ledger.insert_arrow(TABLE, _new_versions(repriced, which, self.run.id))
+            self._write(new_versions(repriced, which, self.run.id))
         if self._written:
             journal.write_chunk(self._ledger, self.run, done)
         self._unreadable += done.unreadable
         self.run = replace(self.run, lines=self.run.lines + done.lines, changed=self.run.changed + done.changed)
+
+    def _write(self, lines: "pa.Table") -> None:
+        self._hours.touch(start_times(lines).tolist(), lines.column("skew_h").to_pylist())
+        shadows = shadows_of(lines)
+        if shadows.num_rows:  # before the lines: those are not written again when they are there
+            self._ledger.insert_arrow(TABLE, shadows)
+        self._ledger.insert_arrow(TABLE, lines)
 
     def _finish(self) -> Outcome:
         if not self._written:
@@ -116,51 +119,3 @@ class Restatement:
         journal.write_run(self._ledger, self.run, journal.FINISHED, total.old_usd, total.new_usd)
         run = self.run
         return Outcome(run.id, run.lines, total.calls, self._unreadable, run.resumed, summary)
-
-
-def _times(lines: "pa.Table") -> tuple[list[int], list[int]]:
-    import pyarrow as pa
-
-    start_ns = lines.column("ts").combine_chunks().view(pa.int64()).to_pylist()
-    return start_ns, lines.column("skew_h").to_pylist()
-
-
-def _shifts(lines: "pa.Table") -> "np.ndarray":
-    import numpy as np
-
-    sources = words(lines.column("source"))
-    return np.array([IMPORT_SHIFT if source == "import" else SHIFT for source in sources], dtype=np.uint64)
-
-
-def _restated_after(lines: "pa.Table", run_id: int) -> "np.ndarray":
-    """Lines that a later run has restated: an older one that is continued leaves them alone."""
-    import numpy as np
-
-    versions = lines.column("version").to_numpy()
-    later: np.ndarray = (versions >> _shifts(lines)) & np.uint64(MAX_GENERATION) > np.uint64(run_id)
-    return later
-
-
-def restated_versions(lines: "pa.Table", run_id: int) -> "np.ndarray":
-    """`versions.restated_version` of every line."""
-    import numpy as np
-
-    shifts = _shifts(lines)
-    versions = lines.column("version").to_numpy() & ~(np.uint64(MAX_GENERATION) << shifts)
-    restated: np.ndarray = versions | np.uint64(run_id) << shifts
-    return restated
-
-
-def _new_versions(repriced: Repriced, which: "np.ndarray", run_id: int) -> "pa.Table":
-    """Those lines as the restatement leaves them: all their columns, with other amounts and a higher version."""
-    import numpy as np
-    import pyarrow as pa
-
-    lines = repriced.lines.filter(pa.array(which))
-    places = np.flatnonzero(which).tolist()
-    replaced: dict[str, pa.Array] = {"version": pa.array(restated_versions(lines, run_id))}
-    for name in MONEY_COLUMNS:
-        replaced[name] = amounts(repriced.new[name].units[which], repriced.new[name].known[which])
-    for name in WORD_COLUMNS:
-        replaced[name] = dictionary([repriced.new_words[name][place] for place in places])
-    return pa.table({name: replaced.get(name, lines.column(name)) for name in lines.column_names})

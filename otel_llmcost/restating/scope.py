@@ -26,7 +26,7 @@ class Scope:
     where: Mapping[str, str] = field(default_factory=dict)
 
     def condition(self) -> tuple[str, dict[str, Any]]:
-        """The SQL condition on call_versions and its parameters; it leaves out what is no line."""
+        """the SQL condition on current_versions and its parameters; it leaves out what is no line."""
         parts = ["duplicate_of = toFixedString('', 16)"]
         parameters: dict[str, Any] = {}
         for name, sign, moment in (("start", ">=", self.start), ("end", "<", self.end)):

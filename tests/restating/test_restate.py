@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import count
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,32 +14,34 @@ from factories import START_NS
 from otel_llmcost.call import Bucket, LLMCall, Outcome, Source, Usage
 from otel_llmcost.exporters.clickhouse.books import archived_book
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
+from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.rows import COLUMNS, columns, native_block
-from otel_llmcost.exporters.clickhouse.writer import create_missing
 from otel_llmcost.pricing import PriceBook
 from otel_llmcost.restating.run import Outcome as Restated
 from otel_llmcost.restating.run import Restatement, dry_run
 from otel_llmcost.restating.scope import Scope
 from otel_llmcost.restating.trueing import trued_up
 
-_NUMBERS = count()
-
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("restating")
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    """A database of its own in one engine."""
-    with new_ledger(path) as opened:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A ledger with its tables, made once."""
+    url = LedgerUrl("chdb", path=str(tmp_path_factory.mktemp("restating")))
+    with Ledger.connect(url, read_only=False) as opened:
+        prepare(opened)
         yield opened
 
 
-def new_ledger(path: Path) -> Ledger:
-    ledger = Ledger.connect(LedgerUrl("chdb", path=str(path), database=f"l{next(_NUMBERS)}"), read_only=False)
-    create_missing(ledger)
+@pytest.fixture
+def ledger(prepared: Ledger) -> Ledger:
+    """The same, empty."""
+    return emptied(prepared)
+
+
+def emptied(ledger: Ledger) -> Ledger:
+    for table, rows in row_counts(ledger).items():
+        if rows and table != "schema_migrations":
+            ledger.execute(f"TRUNCATE TABLE {{database}}.{table}")
     return ledger
 
 
@@ -83,28 +83,28 @@ def calls(draw: st.DrawFn) -> list[LLMCall]:
 @given(found=calls(), lines=st.integers(1, 5), there_and_back=st.booleans())
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_ledger_is_the_sum_of_the_new_costs(
-    path: Path, found: list[LLMCall], lines: int, there_and_back: bool
+    prepared: Ledger, found: list[LLMCall], lines: int, there_and_back: bool
 ) -> None:
     """
     After a restatement the total is that of the new book; old and delta make new, team by team; again is nothing.
     """
-    with new_ledger(path) as ledger:
-        store(ledger, [priced(call) for call in found])
-        outcome = restate(ledger, CONTRACTED, lines=lines)
-        after = row_counts(ledger)
-        again = restate(ledger, CONTRACTED, lines=lines)
+    ledger = emptied(prepared)
+    store(ledger, [priced(call) for call in found])
+    outcome = restate(ledger, CONTRACTED, lines=lines)
+    after = row_counts(ledger)
+    again = restate(ledger, CONTRACTED, lines=lines)
 
-        assert total_of(found, CONTRACTED) == ledger_total(ledger)
-        assert (0, 0, after) == (again.run_id, again.changed, row_counts(ledger))
-        rows = ledger.query(
-            "SELECT team, ifNull(sum(old_cost_usd), 0) + sum(delta_usd), ifNull(sum(cost_usd), 0) FROM restated"
-            " GROUP BY team"
-        ).rows
-        assert all(old_and_delta == new for _, old_and_delta, new in rows)
-        assert total_of(found, CONTRACTED) - total_of(found, LIST) == outcome.summary.total.delta_usd
-        if there_and_back:
-            restate(ledger, LIST, lines=lines)
-            assert total_of(found, LIST) == ledger_total(ledger)
+    assert total_of(found, CONTRACTED) == ledger_total(ledger)
+    assert (0, 0, after) == (again.run_id, again.changed, row_counts(ledger))
+    rows = ledger.query(
+        "SELECT team, ifNull(sum(old_cost_usd), 0) + sum(delta_usd), ifNull(sum(cost_usd), 0) FROM restated"
+        " GROUP BY team"
+    ).rows
+    assert all(old_and_delta == new for _, old_and_delta, new in rows)
+    assert total_of(found, CONTRACTED) - total_of(found, LIST) == outcome.summary.total.delta_usd
+    if there_and_back:
+        restate(ledger, LIST, lines=lines)
+        assert total_of(found, LIST) == ledger_total(ledger)
 
 
 def test_every_old_amount_can_be_read_back(ledger: Ledger) -> None:
@@ -172,6 +172,21 @@ def test_a_fuller_record_that_comes_late_is_the_line_and_is_restated_next(ledger
     assert total_of([wire], LIST) + total_of([other], CONTRACTED) == ledger_total(ledger)
     assert 1 == restate(ledger, CONTRACTED).changed
     assert total_of([wire, other], CONTRACTED) == ledger_total(ledger)
+
+
+def test_a_restated_line_hides_a_late_record_beyond_midnight(ledger: Ledger) -> None:
+    """
+    Another clock's record of the call, a minute later and so a day later, is no second line after a restatement.
+    """
+    midnight_ns = START_NS + 12 * 3_600 * 1_000_000_000
+    for number in range(1, 9):  # whichever of the two has the higher checksum
+        before = call_of(number, source=Source.OTLP, start_ns=midnight_ns - 30 * 10**9, emitter="one")
+        after = replace(before, start_ns=midnight_ns + 30 * 10**9, emitter="other")
+        store(ledger, [priced(before)])
+        restate(ledger, CONTRACTED)
+        store(ledger, [priced(after)])
+
+    assert [(8, 8)] == ledger.query("SELECT count(), uniqExact(call_id) FROM calls").rows
 
 
 def test_a_dry_run_writes_nothing_and_tells_the_same(ledger: Ledger) -> None:

@@ -15,8 +15,8 @@ from ledgers import CONTRACTED, LIST, book_with, call_of
 
 from otel_llmcost.call import Bucket, LLMCall, Outcome, Usage
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
+from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.rows import columns, native_block
-from otel_llmcost.exporters.clickhouse.writer import create_missing
 from otel_llmcost.pipeline import cost_of
 from otel_llmcost.pricing import PriceBook
 from otel_llmcost.pricing.catalog import listed_models
@@ -62,7 +62,7 @@ _NUMBERS = count()
 def ledger(path: Path) -> Iterator[Ledger]:
     url = LedgerUrl("chdb", path=str(path), database=f"v{next(_NUMBERS)}")
     with Ledger.connect(url, read_only=False) as opened:
-        create_missing(opened)
+        prepare(opened)
         yield opened
 
 

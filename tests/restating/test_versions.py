@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from factories import make_call, make_cost
 from otel_llmcost.call import Bucket, LLMCall, Source, Status, Usage
 from otel_llmcost.identity import version
-from otel_llmcost.restating.run import restated_versions
+from otel_llmcost.restating.rewriting import restated_versions
 from otel_llmcost.restating.versions import MAX_GENERATION, SHIFT, first_version, generation_of, restated_version
 
 BUCKETS = st.dictionaries(st.sampled_from(list(Bucket)), st.integers(1, 9), max_size=8)
