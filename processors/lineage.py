@@ -21,9 +21,10 @@ from otel_llmcost.dialects import is_genai, is_inference
 from otel_llmcost.guard import host_unharmed
 from otel_llmcost.lineage import as_attributes, who_of
 from otel_llmcost.pipeline import MAX_INNER, Pipeline
-from otel_llmcost.processors.sdk import from_sdk
+from otel_llmcost.processors.sdk import from_sdk, plain
 from otel_llmcost.processors.tree import serves_inference
 from otel_llmcost.same_call import Facts
+from otel_llmcost.span import Attributes
 
 MAX_OPEN: Final = 100_000
 
@@ -49,7 +50,7 @@ class LineageSpanProcessor(SpanProcessor):
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         with host_unharmed("lineage"):
-            attributes = span.attributes or {}
+            attributes = plain(span.attributes)
             above = self._open.get(span.parent.span_id) if self._open and span.parent else None
             genai = is_genai(attributes)
             if above is None and not genai:
@@ -60,7 +61,7 @@ class LineageSpanProcessor(SpanProcessor):
             if len(self._open) > MAX_OPEN:  # spans that somebody never ended
                 self._open.pop(next(iter(self._open)), None)
             if genai and is_inference(attributes):
-                _pass_down(here, parent_context)
+                _pass_down(here, attributes, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         if not self._open:
@@ -114,7 +115,7 @@ def _agents_above(here: _Open) -> Iterator[_Open]:
             yield each
 
 
-def _pass_down(here: _Open, parent_context: Context | None) -> None:
+def _pass_down(here: _Open, own: Attributes, parent_context: Context | None) -> None:
     """Write on a call what the spans above tell and it does not, the nearest first."""
     span = here.span
     parents = [each.span for each in _above(here)]
@@ -123,10 +124,10 @@ def _pass_down(here: _Open, parent_context: Context | None) -> None:
         parents = [parent] if isinstance(parent, SdkSpan) else []
     found: dict[str, str] = {}
     for parent in parents:
-        attributes = parent.attributes or {}
+        attributes = plain(parent.attributes)
         for field, value in who_of(attributes).items():
             found.setdefault(field, value)
         if parent.kind is SpanKind.SERVER and serves_inference(attributes):
             span.set_attribute(sc.USAGE_GATEWAY, True)
     if found:
-        span.set_attributes(as_attributes(found, span.attributes or {}))
+        span.set_attributes(as_attributes(found, own))

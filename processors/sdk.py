@@ -42,8 +42,8 @@ def from_sdk(span: ReadableSpan) -> Span:
         parent_span_id=parent.span_id.to_bytes(8, "big") if parent else b"",
         start_ns=start_ns,
         end_ns=span.end_time or start_ns,
-        attributes=_plain(span.attributes),
-        resource=_plain(span.resource.attributes),
+        attributes=plain(span.attributes),
+        resource=plain(span.resource.attributes),
         scope=scope.name if scope else "",
         failed=span.status.status_code is StatusCode.ERROR,
     )
@@ -70,7 +70,7 @@ def priced(span: ReadableSpan, pipeline: Pipeline) -> tuple[Span, LLMCall | None
     return plain, call
 
 
-def _plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+def plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """The attributes as a dict: every look-up in the SDK's own mapping costs as much as the whole copy."""
     if isinstance(attributes, MappingProxyType | BoundedAttributes):
         attributes = attributes.copy()
