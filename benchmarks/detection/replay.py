@@ -1,4 +1,4 @@
-"""A labelled set in a ledger of its own, judged from its first day to its last, as `up` would have from minute to minute."""
+"""A labelled set in a ledger of its own, judged day by day, minute for minute as it would have been at the time."""
 
 import time
 from collections.abc import Mapping
@@ -72,11 +72,12 @@ def load(ledger: Ledger, feature: Feature, columns: Mapping[str, Floats]) -> Non
     ledger.client.insert_arrow(f"{ledger.url.database}.cells", pa.table(data))
 
 
-def judge(ledger: Ledger, days: int) -> Run:
-    """Remember all, then expect and judge day after day."""
+def judge(ledger: Ledger, first_day: int, days: int) -> Run:
+    """Remember all, then expect and judge day after day; the days before `first_day` are history only."""
     run.remember(ledger, START, START + timedelta(days=days))
+    run.expect(ledger, START + timedelta(days=first_day - 1), START + timedelta(days=first_day))
     started = time.perf_counter()
-    for day in range(days):
+    for day in range(first_day, days):
         begin, end = START + timedelta(days=day), START + timedelta(days=day + 1)
         run.expect(ledger, begin, end)
         run.judge(ledger, begin, end)
@@ -91,4 +92,4 @@ def judge(ledger: Ledger, days: int) -> Run:
     signals = [(*row[:4], (row[4] - zero) // 60, (row[5] - zero) // 60, row[6]) for row in found]
     rows = ledger.query("SELECT * FROM anomalies ORDER BY started_at, id")
     incidents = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
-    return Run(signals, incidents, spent / days)
+    return Run(signals, incidents, spent / (days - first_day))

@@ -1,7 +1,7 @@
 """Synthetic traffic: features of teams, minute by minute, with the shapes that real spend has.
 
-A `Feature` is drawn from a seed: how many calls, when in the day and the week, how bursty, how dear a call is. `traffic`
-draws its calls one by one (their sizes are log-normal: a few are dear) and sums them per minute.
+A `Feature` is drawn from a seed: how many calls, when in the day and the week, how bursty, how dear a call is.
+`traffic` draws its calls one by one (their sizes are log-normal: a few are dear) and sums them per minute.
 """
 
 from dataclasses import dataclass, field

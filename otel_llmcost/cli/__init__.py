@@ -12,7 +12,18 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from otel_llmcost import __version__
-from otel_llmcost.cli import config, explain, import_usage, ledger_commands, prices, query, restate, up, whatif
+from otel_llmcost.cli import (
+    anomalies,
+    config,
+    explain,
+    import_usage,
+    ledger_commands,
+    prices,
+    query,
+    restate,
+    up,
+    whatif,
+)
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.errors import (
     ConfigError,
@@ -26,6 +37,7 @@ from otel_llmcost.errors import (
 __all__ = [
     "COMMANDS",
     "EXIT_CODES",
+    "anomalies",
     "build_parser",
     "config",
     "explain",
@@ -80,6 +92,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     up,
     import_usage,
     query,
+    anomalies,
     explain,
     prices,
     restate,

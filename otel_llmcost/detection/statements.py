@@ -1,4 +1,8 @@
-"""The statements in sql/*.sql: `{database}` stands for the ledger's database, `{name:Type}` for a parameter."""
+"""The statements in sql/*.sql.
+
+`{database}` stands for the ledger's database, `{name:Type}` for a parameter of the query, and `{{name}}` for the text
+of `sql/name.sql`: an expression or a part of a query that several files share.
+"""
 
 import re
 from functools import cache
@@ -9,16 +13,21 @@ SCHEMA_FILES: Final = ("schema_input", "schema_tables", "schema_settings", "sche
 """Tables and views, in the order in which they build on each other."""
 
 _COMMENT: Final = re.compile(r"--.*$", re.MULTILINE)
+_INCLUDED: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
 @cache
 def statements(name: str) -> tuple[str, ...]:
-    """The statements of `sql/<name>.sql`, without comments."""
-    text = (files("otel_llmcost.detection") / "sql" / f"{name}.sql").read_text("utf-8")
-    parts = (part.strip() for part in _COMMENT.sub("", text).split(";"))
+    """The statements of `sql/<name>.sql`, without comments, with what they include."""
+    parts = (part.strip() for part in _text(name).split(";"))
     return tuple(part for part in parts if part)
 
 
 def schema() -> tuple[str, ...]:
     """What a ledger needs for detection; each statement may run again and again."""
     return tuple(statement for name in SCHEMA_FILES for statement in statements(name))
+
+
+def _text(name: str) -> str:
+    text = (files("otel_llmcost.detection") / "sql" / f"{name}.sql").read_text("utf-8")
+    return _INCLUDED.sub(lambda found: _text(found[1]), _COMMENT.sub("", text)).strip()

@@ -5,7 +5,7 @@
 --    shape of the total. quarters: how such hours were spread over their 15 minutes, for a batch on the hour.
 -- 2. level: the last 24 hours against their seasonal expectation, as the median of three blocks of 8 hours. So a fault
 --    of a few hours does not move it, growth is followed, and a level that stays is taken over within a day.
--- 3. spread: how far such expectations were off in the last 14 days (9 of 10 hours, beyond what few calls explain).
+-- 3. spread: how far such expectations were off in the last 14 days (85 of 100 hours, beyond what few calls explain).
 -- 4. burst: cost comes in lumps (a call, a session, a batch). variance / mean of the cost of 1, 5 and 15 minutes is the
 --    size of such a lump: the more and the smaller they are, the surer a sum is.
 --
@@ -156,14 +156,15 @@ WITH
     ),
     spreads AS
     (
-        -- 9 of 10 hours are under 1.28 standard deviations; what few lumps explain by themselves is taken off.
+        -- 85 of 100 are under 1.04 standard deviations, so faults of two days do not count; what few lumps explain by
+        -- themselves is taken off.
         SELECT
             kind, key,
-            sqrt(greatest(pow(quantileIf(0.9)(log(r1), known) / 1.2816, 2)
+            sqrt(greatest(pow(quantileIf(0.85)(log(r1), known) / 1.0364, 2)
                 - quantileIf(0.5)(lump / (expected + prior), known), 0)) AS spread1,
-            sqrt(greatest(pow(quantileIf(0.9)(log(r6), known) / 1.2816, 2)
+            sqrt(greatest(pow(quantileIf(0.85)(log(r6), known) / 1.0364, 2)
                 - quantileIf(0.5)(lump / (expected6 + prior), known), 0)) AS spread6,
-            greatest(quantileIf(0.9)(log(r24), known) / 1.2816, 0) AS spread24
+            greatest(quantileIf(0.85)(log(r24), known) / 1.0364, 0) AS spread24
         FROM (SELECT *, hour < {from:DateTime('UTC')} - 3600 AND hour >= first_hour + 86400 AS known FROM judged)
         GROUP BY kind, key
     )

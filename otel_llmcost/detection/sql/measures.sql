@@ -4,6 +4,7 @@
 -- Score: the logarithm of the change in standard deviations; of fewer calls than an hour has, the error is larger.
 INSERT INTO {database}.anomaly_signals
 WITH
+    {{score}},
     toStartOfMinute({from:DateTime('UTC')}, 'UTC') - 3540 AS start,
     dateDiff('minute', start, {to:DateTime('UTC')}) AS length,
     minutes AS
@@ -82,12 +83,10 @@ WITH
                 measure = 'tokens_per_call', w.inputs / w.n,
                 (w.failed + 0.5) / (w.n + 0.5)
             ) AS ratio,
-            -- what is certain of 5 calls at least, and of a share of failures that is rare
-            multiIf(
-                measure = 'retry_storm', greatest(m.3, 0.1) + 1 / sqrt(base * w.n + 1),
-                greatest(m.3 * sqrt(greatest(1, m.4 / w.n)), 0.03)
-            ) AS error,
-            log(ratio / base) / error AS z,
+            -- failures are counted, and scored as lumps of cost are in spend.sql; the others are means of sizes
+            if(measure = 'retry_storm',
+                score(w.failed, base * w.n + 1, 1 / pow(greatest(m.3, 0.3), 2)),
+                log(ratio / base) / greatest(m.3 * sqrt(greatest(1, m.4 / w.n)), 0.03)) AS z,
             multiIf(
                 measure = 'retry_storm', w.usd * (1 - base / ratio),
                 measure = 'tokens_per_call', w.usd * (1 - base / ratio),

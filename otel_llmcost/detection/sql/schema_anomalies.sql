@@ -99,7 +99,9 @@ WITH
             arrayMax(o -> o.3, holders) AS steepest,
             arrayFilter(o -> o.3 >= 0.7 * steepest, holders) AS steep,
             arrayMax(o -> o.2, steep) AS most,
-            arrayReverseSort(o -> (o.3, o.2, o.1), arrayFilter(o -> o.2 >= 0.8 * most, steep))[1].1 AS best,
+            arrayReverseSort(
+                o -> (round(log(o.3), 1), -indexOf(['feature', 'agent', 'team', 'model', 'customer', 'user'], o.1.1), o.2, o.1),
+                arrayFilter(o -> o.2 >= 0.8 * most, steep))[1].1 AS best,
             arrayReverseSort(o -> (o.4, o.1), arrayFilter(o -> o.4 >= 0.3 * own_excess AND o.3 >= 1.5 * own_rise, others))
                 AS parts,
             if(best = run AND notEmpty(parts), parts[1].1, best) AS cause

@@ -18,11 +18,7 @@ SELECT
     sum(c.output_tokens) AS output_tokens,
     sum(c.cache_read_tokens) AS cache_read_tokens
 FROM {database}.calls AS c
-ARRAY JOIN [
-    ('total', ''), ('team', toString(c.team)), ('feature', toString(c.feature)), ('agent', toString(c.agent)),
-    ('model', toString(c.model)), ('customer', toString(c.customer)), ('user', c.user),
-    ('service', toString(c.service)), ('host', toString(c.host))
-] AS series
+ARRAY JOIN {{kinds}} AS series
 WHERE series.1 = 'total' OR series.2 != ''
 GROUP BY series_kind, series_key, minute;
 
@@ -36,15 +32,7 @@ SELECT
     toStartOfMinute(c.ts, 'UTC') AS minute,
     toFloat64(ifNull(sum(c.cost_usd), 0)) AS cost_usd
 FROM {database}.calls AS c
-ARRAY JOIN [
-    ('total', ''), ('team', toString(c.team)), ('feature', toString(c.feature)), ('agent', toString(c.agent)),
-    ('model', toString(c.model)), ('customer', toString(c.customer)), ('user', c.user),
-    ('service', toString(c.service)), ('host', toString(c.host))
-] AS series
-ARRAY JOIN [
-    ('total', ''), ('team', toString(c.team)), ('feature', toString(c.feature)), ('agent', toString(c.agent)),
-    ('model', toString(c.model)), ('customer', toString(c.customer)), ('user', c.user),
-    ('service', toString(c.service)), ('host', toString(c.host))
-] AS other
+ARRAY JOIN {{kinds}} AS series
+ARRAY JOIN {{kinds}} AS other
 WHERE (series.1 = 'total' OR series.2 != '') AND (other.1 = 'total' OR other.2 != '') AND series != other
 GROUP BY series_kind, series_key, other_kind, other_key, minute;

@@ -7,7 +7,7 @@ SELECT
     d.meaning AS meaning
 FROM values(
     'name String, value Float64, meaning String',
-    ('min_z', 6, 'standard deviations from the expectation that make a signal'),
+    ('min_z', 4.5, 'standard deviations from the expectation that make a signal'),
     ('min_ratio', 1.3, 'a rise below this multiple of the expectation is none, however certain'),
     ('min_excess_usd', 0.01, 'a rise that costs less than this in its window is none'),
     ('min_calls', 5, 'calls that a rise consists of at least, fewer only where one call is out of scale'),
@@ -17,10 +17,10 @@ FROM values(
     ('cold_days', 7, 'days until a series is judged by its own history alone'),
     ('silent_hours', 24, 'a series younger than this is not judged, its parents and the total are'),
     ('drop_z', 6, 'standard deviations that make silence a signal'),
-    ('shift_z', 5, 'the same for windows of 6 and 24 hours'),
+    ('shift_z', 4.5, 'the same for windows of 6 and 24 hours'),
     ('drift_ratio', 1.25, 'growth over a week, beyond the usual growth, that is a drift'),
     ('drift_z', 4, 'standard deviations that make a drift'),
-    ('measure_z', 6, 'standard deviations that make a signal of a moved ratio, such as cost per token'),
+    ('measure_z', 5, 'standard deviations that make a signal of a moved ratio, such as cost per token'),
     ('newcomer_share', 0.05, 'share of the last day''s usual spend per hour that a new user, service or host may reach'),
     ('odd_hour', 0.5, 'an hour is odd where usually less than this share of the average hour is spent'),
     ('gap_minutes', 360, 'signals of a series further apart than this are two incidents'),

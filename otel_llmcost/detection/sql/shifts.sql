@@ -4,7 +4,7 @@
 -- The score is that of spend.sql.
 INSERT INTO {database}.anomaly_signals
 WITH
-    (n, m, r) -> if(n <= m, 0, sqrt(2 * greatest(n * log(n / m) - (n + r) * log((n + r) / (m + r)), 0))) AS score,
+    {{score}},
     hours AS
     (
         SELECT

@@ -1,5 +1,5 @@
--- Is a series spending more than expected, or silent where it never is? Judges every minute of [from, to) by the 1, 5,
--- 15 and 60 minutes that end with it, into anomaly_signals (detectors spend_rise and spend_drop).
+-- Is a series spending more than expected, or silent where it never is? Judges every minute of [from, to) by the 1
+-- to 60 minutes that end with it, into anomaly_signals (detectors spend_rise and spend_drop).
 --
 -- The score is the signed root of the deviance of a negative binomial distribution: cost in lumps of their usual size
 -- (burst), around an expectation that is itself uncertain (spread). It is near a standard normal also far out and for
@@ -7,7 +7,7 @@
 -- nothing proves nothing.
 INSERT INTO {database}.anomaly_signals
 WITH
-    (n, m, r) -> if(n <= m, 0, sqrt(2 * greatest(n * log(n / m) - (n + r) * log((n + r) / (m + r)), 0))) AS score,
+    {{score}},
     toStartOfMinute({from:DateTime('UTC')}, 'UTC') - 3540 AS start,
     dateDiff('minute', start, {to:DateTime('UTC')}) AS length,
     toStartOfHour(start, 'UTC') AS hour0,
@@ -84,7 +84,7 @@ WITH
         SELECT
             * EXCEPT (x, sum_x, sum_high, sum_low, high, low, lumps),
             width,
-            arrayMap(l -> multiIf(width = 1, l.1, width = 5, l.2, l.3), lumps) AS lump_of_hour,
+            arrayMap(l -> multiIf(width = 1, l.1, width <= 5, l.2, l.3), lumps) AS lump_of_hour,
             -- of the hour that the window ends in, or of the one it begins in
             arrayMap(i -> greatest(lump_of_hour[intDiv(i - 1 + offset, 60) + 1],
                 lump_of_hour[intDiv(i - width + offset, 60) + 1], 1e-9), range(60, length + 1)) AS window_lumps,
@@ -97,7 +97,7 @@ WITH
                         if(x1 - x0 > 1e-12,
                             if(x1 - x0 < min_ratio * (h1 - h0) OR x1 - x0 - h1 + h0 < min_excess_usd, 0.,
                                 score((x1 - x0) / lump, (h1 - h0) / lump + 1, size)),
-                            if(width < 15, 0., -sqrt(2 * size * log(1 + (l1 - l0) / lump / size)))),
+                            if(width < 10, 0., -sqrt(2 * size * log(1 + (l1 - l0) / lump / size)))),
                         lump
                     ),
                     range(60, length + 1), window_lumps,
@@ -107,7 +107,7 @@ WITH
                 )
             ) AS found
         FROM running
-        ARRAY JOIN [1, 5, 15, 60] AS width
+        ARRAY JOIN [1, 3, 5, 10, 15, 30, 60] AS width
     ),
     judged AS
     (

@@ -1,0 +1,2 @@
+-- Who holds a conversation.
+multiIf(agent != '', ('agent', toString(agent)), feature != '', ('feature', toString(feature)), ('service', toString(service)))
