@@ -109,11 +109,13 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def _hint(book: PriceBook, call: LLMCall) -> str:
+    close = book.suggest(call.provider, call.model)
+    if close:
+        return f"; did you mean {close[0]!r}?"
     models = models_by_seller(book.snapshot)
     if call.provider not in models:
         return nearest(call.provider, sorted(models))
-    close = nearest(call.model.lower(), models[call.provider])
-    return close if close.startswith("; did") else f"; see otel-llmcost prices list --seller {call.provider}"
+    return f"; see otel-llmcost prices list --seller {call.provider}"
 
 
 def _listed(book: PriceBook, price_id: str) -> list[PriceRow]:
