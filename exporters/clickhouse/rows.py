@@ -5,7 +5,7 @@ description. Any call makes a valid row: a value that its column cannot hold is 
 says so. Otherwise one hostile span would keep a whole batch out of the ledger.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -67,7 +67,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _joins(texts: list[str]) -> bool:
+def _joins(texts: Iterable[str]) -> bool:
     try:
         "".join(texts).encode("utf-8")
     except UnicodeEncodeError:

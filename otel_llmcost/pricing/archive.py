@@ -30,6 +30,8 @@ from otel_llmcost.pricing.overlays.files import from_document
 from otel_llmcost.pricing.overlays.overlays import Overlays
 from otel_llmcost.pricing.overlays.totals import PeriodTotals
 
+Constraint = StartDateConstraint | TimeOfDateConstraint
+
 FORMAT: Final = 1
 _NO_CONTEXT: Final[Mapping[str, str]] = {}
 _LEFT_OUT: Final = frozenset({"extractors"})
@@ -117,9 +119,11 @@ def prices_of(book: PriceBook) -> Iterator[ArchivedPrice]:
 
 
 def _rows_of(info: ModelInfo) -> Iterator[tuple[Mapping[str, str], str, str, str, ModelPrice]]:
-    listed = [(_NO_CONTEXT, None, info.prices)] if isinstance(info.prices, ModelPrice) else []
-    if not listed:
-        listed = [(_NO_CONTEXT, row.constraint, row.prices) for row in info.prices]
+    listed: list[tuple[Mapping[str, str], Constraint | None, ModelPrice]] = []
+    if isinstance(info.prices, ModelPrice):
+        listed.append((_NO_CONTEXT, None, info.prices))
+    else:
+        listed += [(_NO_CONTEXT, row.constraint, row.prices) for row in info.prices]
     listed += [(variant.when, variant.constraint, variant.prices) for variant in info.price_variants or ()]
     for context, constraint, prices in listed:
         began = _began(constraint)
@@ -128,11 +132,11 @@ def _rows_of(info: ModelInfo) -> Iterator[tuple[Mapping[str, str], str, str, str
         yield context, began, ends, _daily(constraint), prices
 
 
-def _began(constraint: StartDateConstraint | TimeOfDateConstraint | None) -> str:
+def _began(constraint: Constraint | None) -> str:
     return constraint.start_date.isoformat() if isinstance(constraint, StartDateConstraint) else ""
 
 
-def _daily(constraint: StartDateConstraint | TimeOfDateConstraint | None) -> str:
+def _daily(constraint: Constraint | None) -> str:
     if not isinstance(constraint, TimeOfDateConstraint):
         return ""
     return f"{constraint.start_time:%H:%M}-{constraint.end_time:%H:%M}"

@@ -72,7 +72,8 @@ class Repriced:
         for name in COMPARED_WORDS:
             pairs = zip(self.old_words[name], self.new_words[name], strict=True)
             differs |= np.fromiter((old != new for old, new in pairs), dtype=bool, count=len(differs))
-        return differs & self.readable
+        changed: np.ndarray = differs & self.readable
+        return changed
 
 
 def reprice(lines: "pa.Table", price: Price) -> Repriced:
@@ -173,7 +174,8 @@ def _call(  # noqa: PLR0913, PLR0917 - the row of a table
 
 
 def _as_is(column: "pa.ChunkedArray") -> list[Any]:
-    return column.to_pylist()
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 _SAME: Final = (
