@@ -13,6 +13,7 @@ from otel_llmcost.call import (
     NO_ID,
     OUTPUT_BUCKETS,
     Bucket,
+    CallDraft,
     LLMCall,
     Outcome,
     Source,
@@ -64,7 +65,7 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
         usage = Usage(usage.buckets, usage.known, f"{usage.rule}:provider_by_{found_by}", usage.flags)
     error_type = get("error_type", "")
     resource = span.resource
-    return LLMCall(
+    draft = CallDraft(
         call_id=NO_ID,  # the pipeline's next step
         trace_id=span.trace_id,
         span_id=span.span_id,
@@ -98,6 +99,8 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
         workflow=get("workflow", ""),
         run=get("run", ""),
     )
+    call: LLMCall = draft.frozen()
+    return call
 
 
 def tell(attributes: Attributes) -> tuple[Told, Counts, list[str]]:

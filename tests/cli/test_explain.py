@@ -9,11 +9,11 @@ import pytest
 from otel_llmcost.call import Source
 from otel_llmcost.cli import main
 from otel_llmcost.exporters import open_sink
-from otel_llmcost.same_call import with_claims
 from otel_llmcost.kinship import Kinship
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.processors.otlp import decode_json, genai_spans
 from otel_llmcost.processors.tree import seen_genai
+from otel_llmcost.same_call import with_claims
 from otel_llmcost.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
