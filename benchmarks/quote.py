@@ -2,9 +2,9 @@
 
     benchmarks/run.sh quote.py [--seconds 0.02] [--rounds 101]
 
-Models that all of them know, in turn, with cached input and reasoning; the functions run in turn, round by round; medians.
-Before anything is timed the costs are compared: ours is that of genai-prices to the last digit. litellm computes with
-binary fractions, tokencost knows one price per kind of token.
+Models that all of them know, in turn, with cached input and reasoning; the functions run in turn, round by round;
+medians. Before anything is timed the costs are compared: ours is that of genai-prices to the last digit. litellm
+computes with binary fractions, tokencost knows one price per kind of token.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The book against genai-prices, to the last digit: every row, date, time of day, context, usage and tier.
 
-By default every 199th case, the same ones each time; all of them (450,000, about five minutes) with
+By default every 199th case, the same ones each time; all of them (450,000, five to ten minutes) with
 
     LLMCOST_EXHAUSTIVE=1 python -m pytest tests/pricing/test_equality.py
 """
