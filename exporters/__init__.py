@@ -5,10 +5,13 @@ a count of what was lost in front of one; `open_sink` finds the sink for a ledge
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from otel_llmcost.pricing.configured import HasBook
 
 
 class Sink(Protocol):
@@ -26,8 +29,10 @@ class Sink(Protocol):
         """Release what the sink holds. Safe to call twice."""
 
 
-def open_sink(ledger_url: str) -> Sink:
+def open_sink(ledger_url: str, prices: "HasBook | None" = None) -> Sink:
     """The sink for a ledger URL. Nothing is connected before the first write.
+
+    `prices` is who prices the lines: a ledger that keeps price books gets each one that it prices with.
 
     Raises:
         ConfigError: the URL is wrong or `off`; the text does not repeat it, for it may hold a password.
@@ -38,23 +43,23 @@ def open_sink(ledger_url: str) -> Sink:
     factory = SINKS.get(ledger_url.partition("://")[0])
     if factory is None:
         raise ConfigError(f"ledger: must start with {', '.join(f'{scheme}://' for scheme in SINKS)} or be off")
-    return factory(ledger_url)
+    return factory(ledger_url, prices)
 
 
-def _clickhouse(ledger_url: str) -> Sink:
+def _clickhouse(ledger_url: str, prices: "HasBook | None") -> Sink:
     from otel_llmcost.exporters.clickhouse.writer import ClickHouseSink
 
-    return ClickHouseSink(ledger_url)
+    return ClickHouseSink(ledger_url, prices)
 
 
-def _otlp(_ledger_url: str) -> Sink:
+def _otlp(_ledger_url: str, _prices: "HasBook | None") -> Sink:
     raise ConfigError(
         "ledger: an otlp:// ledger carries an application's spans to the process that keeps the ledger; name that"
         " process's own ledger here: clickhouse://…, clickhouses://… or chdb:///…"
     )
 
 
-SINKS: Final[Mapping[str, Callable[[str], Sink]]] = {
+SINKS: Final[Mapping[str, Callable[[str, "HasBook | None"], Sink]]] = {
     "clickhouse": _clickhouse,
     "clickhouses": _clickhouse,
     "chdb": _clickhouse,

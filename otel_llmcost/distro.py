@@ -126,7 +126,7 @@ def _open_ledger(settings: Settings, pipeline: Pipeline) -> _OpenLedger | None:
         return None
     if settings.ledger.startswith("otlp"):
         return _OpenLedger(*_forwarding(settings, metrics), metrics)
-    ledger = open_sink(settings.ledger)
+    ledger = open_sink(settings.ledger, pipeline)
     sink = keeping(settings.ledger, settings.delivery, LineCodec(), (ledger.write, ledger.close), metrics)
     return _OpenLedger(SpanBilling(pipeline, sink, metrics).take, sink.close, sink.flush, metrics)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from otel_llmcost.errors import InputError, nearest
 from otel_llmcost.exporters.clickhouse import pack
@@ -13,13 +13,6 @@ from otel_llmcost.pricing.book import PriceBook
 OPEN: Final = date(2149, 6, 6)
 """What `valid_to` says where a price has no end: the last day that the column can hold."""
 ALWAYS: Final = date(1970, 1, 1)
-
-
-class HasBook(Protocol):
-    """Who prices with a book, which may be replaced at any time."""
-
-    @property
-    def book(self) -> PriceBook: ...
 
 
 def archive_book(ledger: Ledger, book: PriceBook) -> bool:

@@ -1,18 +1,26 @@
 """`ClickHouseSink`: priced calls → the table `call_versions`, one insert per batch."""
 
+import logging
 import os
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
 from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import DeliveryError, RetryableError
+from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl, require_packages
 from otel_llmcost.exporters.clickhouse.failures import translated
 from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.rows import columns, native_block
 from otel_llmcost.exporters.clickhouse.settling import TouchedHours
+
+if TYPE_CHECKING:
+    from otel_llmcost.pricing.book import PriceBook
+    from otel_llmcost.pricing.configured import HasBook
+
+logger = logging.getLogger(__name__)
 
 TABLE: Final = "call_versions"
 
@@ -24,7 +32,9 @@ class ClickHouseSink:
     of the database, tables and views. After a failure it connects anew.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prices: "HasBook | None" = None) -> None:
+        """`prices` is who prices the calls; its books are archived in the ledger."""
+        self._prices = prices
         self._url = LedgerUrl.parse(url, os.environ)
         require_packages(self._url)
         self._lock = Lock()
@@ -58,6 +68,8 @@ class ClickHouseSink:
             except DeliveryError:
                 self._release()
                 raise
+            if self._prices is not None:
+                self._table.archive(self._prices.book)
 
     def close(self) -> None:
         """Disconnect. Safe to call twice."""
@@ -76,6 +88,7 @@ class _Table:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._hours = TouchedHours(ledger)
+        self._archived = ""
 
     @classmethod
     def open(cls, url: LedgerUrl) -> "_Table":
@@ -93,6 +106,17 @@ class _Table:
             block = native_block(filled)
         self._hours.touch(filled["ts"], filled["skew_h"])
         self.ledger.insert(TABLE, list(filled), block, "Native")
+
+    def archive(self, book: "PriceBook") -> None:
+        """Keep the book that lines are priced with; once a book and connection. The lines are stored already, so what
+        goes wrong here is told, and costs none."""
+        if book.version == self._archived:
+            return
+        self._archived = book.version
+        try:
+            archive_book(self.ledger, book)
+        except DeliveryError as error:
+            logger.warning("otel-llmcost: the price book %s is not archived: %s", book.version, error)
 
 
 create_missing = prepare

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_with_ledger(args)
     pipeline = Pipeline.from_settings(settings)
     rejections = _Rejections()
-    sink = open_sink(settings.ledger)
+    sink = open_sink(settings.ledger, pipeline)
     try:
         with progress(f"importing {printable(args.file.name)}", sys.stderr) as show:
             account = Import(

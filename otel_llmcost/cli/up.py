@@ -17,6 +17,7 @@ from otel_llmcost.settings import Settings
 
 if TYPE_CHECKING:
     from otel_llmcost.exporters import Sink
+    from otel_llmcost.pricing.configured import HasBook
     from otel_llmcost.processors.ledger_writer import SetAside
     from otel_llmcost.processors.receiver import TraceIntake
 
@@ -127,9 +128,9 @@ async def serve(settings: Settings, options: Options) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:  # what starts last stops first: the servers, the intake, then the sink
         endpoints = [await _start_sql(stack, settings, options)] if settings.ledger.startswith("chdb:") else []
-        writer = LedgerWriter(*_sink_and_aside(settings))
-        stack.push_async_callback(asyncio.to_thread, writer.close)
         pipeline = Pipeline.from_settings(settings)
+        writer = LedgerWriter(*_sink_and_aside(settings, pipeline))
+        stack.push_async_callback(asyncio.to_thread, writer.close)
         refresher = refreshing(pipeline, settings)
         if refresher is not None:
             refresher.start()
@@ -149,7 +150,7 @@ async def serve(settings: Settings, options: Options) -> None:
     print("otel-llmcost: stopped", flush=True)
 
 
-def _sink_and_aside(settings: Settings) -> tuple["Sink", "SetAside | None"]:
+def _sink_and_aside(settings: Settings, prices: "HasBook") -> tuple["Sink", "SetAside | None"]:
     """The ledger, and where the lines go that it refuses for good."""
     from otel_llmcost.exporters import open_sink
     from otel_llmcost.exporters.line_codec import LineCodec
@@ -157,7 +158,7 @@ def _sink_and_aside(settings: Settings) -> tuple["Sink", "SetAside | None"]:
     from otel_llmcost.exporters.outlet import Outlet
     from otel_llmcost.exporters.safekeeping import dead_letters
 
-    sink = open_sink(settings.ledger)
+    sink = open_sink(settings.ledger, prices)
     letters = dead_letters(settings.ledger, settings.delivery)
     if letters is None:
         return sink, None
