@@ -1,0 +1,267 @@
+"""The ledger at size: bytes a call, inserts, every query of the dashboards, a month's chargeback.
+
+    python benchmarks/ledger.py                                   1 million calls over 90 days, in a temporary directory
+    python benchmarks/ledger.py --calls 100000000 --directory /data/ledger
+    python benchmarks/ledger.py --directory /data/ledger --reuse  questions only, to a ledger that is there
+
+Calls are made by the engine itself (generated_calls.sql), one day at a time, with a second version of one in 25 (of
+those, one in 40 with a clock an hour off) and shadows as the writer makes them. All hours are settled but the last two
+and the day they lie in, as in a ledger that is written to all the time. It needs about 90 bytes of free disk a call,
+twice that while parts are merged, and refuses to begin with less than 250.
+"""
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.exporters.clickhouse.migrations import prepare
+from otel_llmcost.exporters.clickhouse.settling import settle
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests" / "grafana"))
+
+DAYS = 90
+FREE_BYTES_A_CALL = 250
+GENERATED = (HERE / "generated_calls.sql").read_text("utf-8")
+SHADOWS = """
+INSERT INTO {database}.call_versions (call_id, version, ts, shadow)
+SELECT call_id, version, toDateTime64(toDate32(ts, 'UTC') + if(toHour(ts, 'UTC') = 0, -1, 1), 9, 'UTC'), 1
+FROM {database}.call_versions
+WHERE toDate32(ts, 'UTC') = toDate32('DAY') AND toHour(ts, 'UTC') IN (0, 23) AND shadow = 0
+"""
+DUPLICATES = """
+* REPLACE (
+    version - bitShiftLeft(toUInt64(1), 50) AS version,
+    ts + toIntervalMillisecond(if(sipHash64(call_id, 1) % 40 = 0, 3500000, 40)) AS ts
+)
+"""
+
+
+def generate(ledger: Ledger, calls: int, end: datetime) -> None:
+    """Fill the ledger with about `calls` calls in the 90 days before `end`."""
+    rows = calls // DAYS
+    begin = time.monotonic()
+    for number in range(DAYS):
+        day = (end - timedelta(days=DAYS - 1 - number)).replace(hour=0, minute=0, second=0, microsecond=0)
+        select = _filled(rows=rows, first=number * rows, day_s=int(day.timestamp()))
+        until = f"WHERE ts < fromUnixTimestamp64Nano(toInt64({int(end.timestamp())}) * 1000000000)"
+        names = _names(ledger, select)
+        for columns, condition in (("*", until), (DUPLICATES, f"{until} AND sipHash64(call_id, 0) % 25 = 0")):
+            ledger.execute(
+                f"INSERT INTO {{database}}.call_versions ({names}) SELECT {columns} FROM ({select}) {condition}"
+                " SETTINGS max_insert_threads = 2"
+            )
+        ledger.execute(SHADOWS.replace("DAY", f"{day:%Y-%m-%d}"))
+        if number % 10 == 9:
+            settle(ledger, grace_s=0)
+            print(f"  {number + 1} days, {(number + 1) * rows / (time.monotonic() - begin):,.0f} calls/s", flush=True)
+    ledger.execute("OPTIMIZE TABLE {database}.call_versions")
+    settle(ledger, grace_s=0)
+
+
+def _filled(**values: int) -> str:
+    text = GENERATED
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def _names(ledger: Ledger, select: str) -> str:
+    return ", ".join(ledger.query(f"SELECT * FROM ({select}) LIMIT 0").columns)
+
+
+def make_live(ledger: Ledger, end: datetime) -> None:
+    """The state of a ledger that is written to: the last two hours, and so their day, are live."""
+    for hours in (0, 1):
+        hour = int((end - timedelta(hours=hours)).timestamp())
+        ledger.execute(
+            "INSERT INTO {database}.touched_hours (day, hour) SELECT"
+            f" toDate32(toDateTime({hour}), 'UTC'), toStartOfHour(toDateTime({hour}, 'UTC'), 'UTC')"
+        )
+
+
+def wait_for_merges(ledger: Ledger, timeout_s: float = 3600) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and ledger.query("SELECT count() FROM system.merges").rows[0][0]:
+        time.sleep(2)
+
+
+def report_bytes(ledger: Ledger) -> None:
+    """Bytes by table, and of call_versions by column."""
+    calls = ledger.query("SELECT count() FROM call_versions WHERE shadow = 0").rows[0][0]
+    print(f"\n{calls:,} stored versions")
+    rows = ledger.query(
+        "SELECT table, sum(rows), sum(bytes_on_disk), count() FROM system.parts"
+        " WHERE active AND database = currentDatabase() GROUP BY table ORDER BY 3 DESC"
+    ).rows
+    for table, count, size, parts in rows:
+        print(f"  {table:<24}{count:>14,} rows {size / 1e6:>10,.1f} MB {size / calls:>8.2f} B a call {parts:>5} parts")
+    print("  call_versions, bytes a call by column:")
+    columns = ledger.query(
+        "SELECT name, sum(data_compressed_bytes) AS size FROM system.columns WHERE table = 'call_versions'"
+        " AND database = currentDatabase() GROUP BY name HAVING size > 0 ORDER BY size DESC"
+    ).rows
+    print("   ", ", ".join(f"{name} {size / calls:.2f}" for name, size in columns if size / calls >= 0.005))
+
+
+def percentiles(ask: Callable[[], Any], times: int) -> tuple[float, float]:
+    """p50 and p95 in ms."""
+    took = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        ask()
+        took.append((time.perf_counter() - begin) * 1000)
+    return statistics.median(took), sorted(took)[min(len(took) - 1, round(0.95 * len(took)))]
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    """Name and SQL of every panel, list of values and alert, with Grafana's macros in them."""
+    import json
+
+    import yaml
+
+    grafana = HERE.parent / "grafana"
+    for file in sorted((grafana / "dashboards").glob("*.json")):
+        dashboard = json.loads(file.read_text("utf-8"))
+        yield from ((panel["title"], panel["targets"][0]["rawSql"]) for panel in dashboard["panels"])
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                yield f"list of {variable['name']}", variable["query"]["rawSql"]
+    for file in sorted((grafana / "provisioning" / "alerting").glob("*.yaml")):
+        for group in yaml.safe_load(file.read_text("utf-8"))["groups"]:
+            for rule in group["rules"]:
+                yield f"alert {rule['uid']}", rule["data"][0]["model"]["rawSql"]
+
+
+VIEWS = {
+    "an hour": (timedelta(hours=1), 15, {}),
+    "a day": (timedelta(days=1), 300, {}),
+    "a week": (timedelta(days=7), 1800, {}),
+    "30 days": (timedelta(days=30), 7200, {}),
+    "30 days, a team": (timedelta(days=30), 7200, {"team": ["team-7"]}),
+    "30 days, a customer": (timedelta(days=30), 7200, {"customer": ["customer-12"]}),
+}
+
+
+def report_queries(ledger: Ledger, end: datetime, times: int) -> None:
+    """Every query of the dashboards over each view."""
+    from grafana_macros import ALL, View, expand
+
+    everything = dict.fromkeys(("environment", "provider", "model", "team", "feature", "customer"), [ALL])
+    print(f"\nqueries, ms, p50 / p95 of {times}; the first time is not counted")
+    names = list(panels())
+    worst: dict[str, float] = {}
+    for view_name, (length, interval_s, chosen) in VIEWS.items():
+        view = View(end - length, end, interval_s, everything | chosen)
+        print(f"  {view_name}")
+        for name, sql in names:
+            if name.startswith("alert"):
+                view_of_alert = View(end - timedelta(days=14), end, 60, everything)
+                sql = expand(sql, view_of_alert)
+                if view_name != "30 days":
+                    continue
+            else:
+                sql = expand(sql, view)
+            ledger.query(sql)
+            p50, p95 = percentiles(lambda sql=sql: ledger.query(sql), times)
+            worst[name] = max(worst.get(name, 0), p95)
+            print(f"    {name:<28}{p50:>9.0f} /{p95:>7.0f}{'   over 300' if p95 > 300 else ''}", flush=True)
+    over = {name: round(ms) for name, ms in worst.items() if ms > 300}
+    print(f"  over 300 ms: {over or 'none'}")
+
+
+CHARGEBACK = """
+SELECT team, model, sum(calls) AS calls, sum(cost_usd) AS cost_usd FROM chargeback
+WHERE day >= '{first}' AND day < '{last}' GROUP BY team, model ORDER BY team, model
+"""
+RAW_CHARGEBACK = """
+SELECT team, model, count() AS calls, sum(cost_usd) AS cost_usd FROM calls
+WHERE ts >= '{first} 00:00:00' AND ts < '{last} 00:00:00' GROUP BY team, model ORDER BY team, model
+"""
+
+
+def report_chargeback(ledger: Ledger, end: datetime, times: int) -> None:
+    """A month by team and model, against the lines themselves."""
+    last = end + timedelta(days=1)
+    dates = {"first": f"{end - timedelta(days=29):%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
+    sql = CHARGEBACK.format(**dates)
+    rolled = ledger.query(sql).rows
+    p50, p95 = percentiles(lambda: ledger.query(sql), times)
+    begin = time.monotonic()
+    raw = ledger.query(RAW_CHARGEBACK.format(**dates)).rows
+    took_s = time.monotonic() - begin
+    calls = sum(row[2] for row in raw)
+    print(
+        f"\nchargeback of 30 days by team and model, {len(rolled)} rows of {calls:,} calls: {p50:.0f} / {p95:.0f} ms;"
+    )
+    print(f"  straight from the calls {took_s:.1f} s; {'equal to the last digit' if rolled == raw else 'NOT EQUAL'}")
+
+
+def report_inserts(ledger: Ledger, rows: int = 1_000_000, chunk: int = 100_000) -> None:
+    """Blocks of columns as a writer sends them, into a ledger of their own."""
+    select = _filled(rows=chunk, first=10**9, day_s=1_700_000_000 // 86_400 * 86_400)
+    names = _names(ledger, select).split(", ")
+    client = ledger.client
+    blocks = []
+    for number in range(rows // chunk):
+        part = select.replace("+ 1000000000 AS n", f"+ {10**9 + number * chunk} AS n")
+        blocks.append(client.raw_query(f"SELECT {', '.join(names)} FROM ({part})", fmt="Native"))
+    begin = time.monotonic()
+    for block in blocks:
+        ledger.insert("call_versions", names, block, "Native")
+    took_s = time.monotonic() - begin
+    print(f"\ninserts: {rows:,} calls in blocks of {chunk:,}: {rows / took_s:,.0f} calls/s")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run all of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--directory", type=Path, help="kept afterwards; a temporary one is not")
+    parser.add_argument("--reuse", action="store_true", help="generate nothing")
+    parser.add_argument("--times", type=int, default=9, help="how often a query is asked")
+    parser.add_argument("--skip-inserts", action="store_true")
+    options = parser.parse_args(arguments)
+    directory = options.directory or Path(tempfile.mkdtemp(prefix="llmcost-ledger-"))
+    free = shutil.disk_usage(directory.parent).free
+    if not options.reuse and free < options.calls * FREE_BYTES_A_CALL:
+        needed = options.calls * FREE_BYTES_A_CALL
+        raise SystemExit(f"{directory}: {free / 1e9:.0f} GB free, {needed / 1e9:.0f} GB needed")
+    try:
+        run(directory, options)
+    finally:
+        if options.directory is None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def run(directory: Path, options: argparse.Namespace) -> None:
+    with Ledger.open(f"chdb://{directory}", read_only=False) as ledger:
+        prepare(ledger)
+        if not options.skip_inserts and not options.reuse:
+            report_inserts(ledger)
+            ledger.execute("TRUNCATE TABLE {database}.call_versions")
+            ledger.execute("TRUNCATE TABLE {database}.touched_hours")
+        if options.reuse:
+            end = ledger.query("SELECT max(ts) FROM call_versions WHERE shadow = 0").rows[0][0].replace(tzinfo=UTC)
+        else:
+            end = datetime.now(UTC).replace(microsecond=0)
+            print(f"\n{options.calls:,} calls until {end:%Y-%m-%d %H:%M} UTC", flush=True)
+            generate(ledger, options.calls, end)
+        wait_for_merges(ledger)
+        report_bytes(ledger)
+        settle(ledger, grace_s=0)
+        make_live(ledger, end)
+        report_chargeback(ledger, end, options.times)
+        report_queries(ledger, end, options.times)
+
+
+if __name__ == "__main__":
+    main()

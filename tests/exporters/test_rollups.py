@@ -1,0 +1,281 @@
+"""Rollups equal the calls at all times: whatever arrives twice, late or skewed, and wherever a settler is killed."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from factories import START_NS, make_call, make_cost
+from otel_llmcost.call import Amounts, Cost, LLMCall, Outcome, Source, Status, Usage
+from otel_llmcost.exporters import open_sink
+from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.exporters.clickhouse.migrations import prepare
+from otel_llmcost.exporters.clickhouse.settling import TouchedHours, rebuild, settle
+from otel_llmcost.restating.versions import first_version
+
+HOUR_NS = 3_600_000_000_000
+MIDNIGHT_NS = START_NS + 12 * HOUR_NS
+VIEWS = {"calls_hourly": "hourly_live", "calls_by_minute": "minute_live", "calls_daily": "daily_live"}
+VIEWS |= {"users_daily": "user_live"}
+TABLES = ("call_versions", "touched_hours", "settled_units")
+TABLES += ("hourly_totals", "minute_totals", "daily_totals", "user_totals")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"chdb://{tmp_path_factory.mktemp('rollups')}"
+
+
+@pytest.fixture(scope="module")
+def ledger(url: str) -> Iterator[Ledger]:
+    with Ledger.open(url, read_only=False) as opened:
+        prepare(opened)
+        yield opened
+
+
+def empty(ledger: Ledger) -> None:
+    for table in TABLES:
+        ledger.execute(f"TRUNCATE TABLE {{database}}.{table}")
+
+
+class Killed(Exception):
+    """What ends a settler in the middle."""
+
+
+class KilledAfter(Ledger):
+    """A connection whose owner dies before the statement with that number."""
+
+    left = 0
+
+    def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+        super().execute(statement, parameters)
+
+
+def write(url: str, calls: list[LLMCall]) -> None:
+    sink = open_sink(url)
+    sink.write(calls)
+    sink.close()
+
+
+@st.composite
+def records(draw: st.DrawFn) -> LLMCall:
+    """A record of one of few calls around midnight; records of a call differ in all that observers differ in."""
+    number = draw(st.integers(1, 6))
+    source = draw(st.sampled_from([Source.WIRE, Source.SDK_SPAN, Source.IMPORT]))
+    apart_h = 25 if source is Source.IMPORT else 0.49
+    start_ns = MIDNIGHT_NS + (number - 3) * HOUR_NS // 3 + int(draw(st.floats(-apart_h, apart_h)) * HOUR_NS)
+    cost: Cost = draw(
+        st.sampled_from([make_cost(), make_cost(effective=Amounts(input_usd=Decimal("0.7"))), Cost(Status.UNPRICED)])
+    )
+    call = make_call(
+        number + (100 if source is Source.IMPORT else 0),
+        source=source,
+        start_ns=start_ns,
+        end_ns=start_ns + draw(st.integers(0, 10**10)),
+        outcome=draw(st.sampled_from(list(Outcome))),
+        tags={"team": draw(st.sampled_from(["cx", "ml", "(none)"])), "customer": draw(st.sampled_from(["", "acme"]))},
+        usage=draw(st.sampled_from([make_call().usage, Usage(), Usage(known=False)])),
+        cost=cost,
+    )
+    return replace(call, revision=draw(st.integers(1, 3))) if source is Source.IMPORT else call
+
+
+STEPS = st.one_of(
+    st.lists(records(), min_size=1, max_size=4),
+    st.just("settle"),
+    st.just("rebuild"),
+    st.just("merge"),
+    st.integers(0, 9),  # a settler that is killed before that statement
+)
+
+
+def apply(step: Any, ledger: Ledger, url: str) -> None:
+    if isinstance(step, list):
+        write(url, step)
+    elif step == "settle":
+        settle(ledger, grace_s=0)
+    elif step == "rebuild":
+        rebuild(ledger)
+    elif step == "merge":
+        ledger.execute("OPTIMIZE TABLE {database}.call_versions FINAL")
+    else:
+        killed = KilledAfter(ledger.url, ledger.client)
+        killed.left = step
+        with suppress(Killed):
+            settle(killed, grace_s=0)
+
+
+def lines_of(written: list[LLMCall]) -> list[LLMCall]:
+    """The newest record of each call."""
+    newest: dict[bytes, LLMCall] = {}
+    for call in written:
+        known = newest.get(call.call_id)
+        if known is None or first_version(call) > first_version(known):
+            newest[call.call_id] = call
+    return list(newest.values())
+
+
+def hours_of(lines: list[LLMCall]) -> dict[tuple[datetime, str], tuple[int, int, Decimal | None]]:
+    """(hour, team) → calls, tokens and cost, as plain Python adds them up."""
+    groups: dict[tuple[datetime, str], list[LLMCall]] = defaultdict(list)
+    for call in lines:
+        hour = datetime.fromtimestamp(call.start_ns // HOUR_NS * 3600, UTC)
+        groups[hour, call.tags["team"]].append(call)
+    found = {}
+    for key, calls in groups.items():
+        costs = [call.cost.effective.total_usd for call in calls if call.cost and call.cost.effective]
+        tokens = sum(call.usage.input_tokens + call.usage.output_tokens for call in calls)
+        found[key] = (len(calls), tokens, sum(costs, Decimal(0)) if costs else None)
+    return found
+
+
+def check(ledger: Ledger, written: list[LLMCall]) -> None:
+    lines = lines_of(written)
+    rows = ledger.query(
+        "SELECT hour, team, sum(calls), sum(input_tokens + output_tokens), sum(cost_usd) FROM calls_hourly"
+        " GROUP BY hour, team"
+    ).rows
+    assert hours_of(lines) == {(hour.replace(tzinfo=UTC), team): tuple(sums) for hour, team, *sums in rows}
+    for view, live in VIEWS.items():
+        for one, other in ((view, live), (live, view)):
+            assert [] == ledger.query(f"SELECT * FROM {one} EXCEPT ALL SELECT * FROM {other}").rows, (one, other)
+
+
+@settings(
+    max_examples=150 if "LLMCOST_LONG" in os.environ else 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(steps=st.lists(STEPS, min_size=3, max_size=8))
+def test_rollups_are_the_sum_of_the_lines_at_all_times(ledger: Ledger, url: str, steps: list[Any]) -> None:
+    """
+    Inserts, duplicates and skewed versions on both sides of midnight, settlers, killed ones, merges, in any order.
+    """
+    empty(ledger)
+    written: list[LLMCall] = []
+    for step in steps:
+        apply(step, ledger, url)
+        written += step if isinstance(step, list) else []
+        check(ledger, written)
+
+
+def test_hours_are_settled_once_and_again_when_touched(ledger: Ledger, url: str) -> None:
+    """
+    A settled hour is read from its totals; a later version of one of its lines makes it live, and it is settled anew.
+    """
+    empty(ledger)
+    first = make_call(1, source=Source.SDK_SPAN)
+    write(url, [first, make_call(2)])
+    live = "SELECT countIf(settlement = 0) FROM hour_states"
+
+    before = ledger.query(live).rows
+    settled = [settle(ledger, grace_s=0).hours, settle(ledger, grace_s=0).hours]
+    between = ledger.query(live).rows
+    write(url, [make_call(1, source=Source.WIRE, cost=make_cost(effective=Amounts(input_usd=Decimal(7))))])
+    after = ledger.query(live).rows
+    check(ledger, [make_call(1, cost=make_cost(effective=Amounts(input_usd=Decimal(7)))), make_call(2)])
+    again = settle(ledger, grace_s=0).hours
+    check(ledger, [make_call(1, cost=make_cost(effective=Amounts(input_usd=Decimal(7)))), make_call(2)])
+
+    assert [(3,)] == before == after  # the hour and, as clocks differ, the ones beside it
+    assert [3, 0] == settled
+    assert [(0,)] == between
+    assert again == 3
+
+
+def test_an_hour_that_is_written_to_is_left_alone(ledger: Ledger, url: str) -> None:
+    """
+    What was touched within the grace time is not settled.
+    """
+    empty(ledger)
+    write(url, [make_call(1)])
+
+    assert settle(ledger, grace_s=60).hours == 0
+
+
+def test_a_query_sees_every_line_once_while_hours_are_settled(ledger: Ledger, url: str) -> None:
+    """
+    Which hours are live and which are settled is decided once a query: a settler at work changes no sum.
+    """
+    empty(ledger)
+    write(url, [make_call(number, start_ns=START_NS + number * HOUR_NS // 4) for number in range(60)])
+    expected = ledger.query("SELECT count(), sum(cost_usd) FROM calls").rows
+    done = Event()
+
+    def settle_on_and_on() -> None:
+        for _ in range(6):
+            rebuild(ledger)
+        done.set()
+
+    settler = Thread(target=settle_on_and_on)
+    settler.start()
+    seen = []
+    with Ledger.open(url) as reader:
+        while not done.is_set():
+            seen += reader.query("SELECT sum(calls), sum(cost_usd) FROM calls_hourly").rows
+            seen += reader.query("SELECT sum(calls), sum(cost_usd) FROM calls_daily").rows
+    settler.join()
+
+    assert len(seen) > 4
+    assert set(expected) == set(seen)
+
+
+def test_two_settlers_at_once_make_one_sum(ledger: Ledger, url: str) -> None:
+    """
+    Both find the same hours quiet and store totals; one of them counts.
+    """
+    empty(ledger)
+    calls = [make_call(number) for number in range(1, 9)]
+    write(url, calls)
+    settlers = [Thread(target=settle, args=(ledger,), kwargs={"grace_s": 0}) for _ in range(2)]
+    for settler in settlers:
+        settler.start()
+    for settler in settlers:
+        settler.join()
+
+    check(ledger, calls)
+
+
+def test_a_foreign_insert_touches_its_hours(ledger: Ledger, url: str) -> None:
+    """
+    Rows that somebody inserts with SQL show in the rollups, settled hours or not.
+    """
+    empty(ledger)
+    write(url, [make_call(1)])
+    settle(ledger, grace_s=0)
+
+    ledger.execute(
+        "INSERT INTO {database}.call_versions (call_id, version, ts, team, cost_usd)"
+        " VALUES (unhex(repeat('cd', 16)), 1, '2025-12-01 12:30:00', 'sql', 3.5)"
+    )
+
+    rows = ledger.query("SELECT calls, cost_usd FROM chargeback WHERE team = 'sql'").rows
+    assert [(1, Decimal("3.5"))] == rows
+
+
+def test_a_writer_touches_an_hour_once_a_while(ledger: Ledger) -> None:
+    """
+    A batch a second costs no touch a second: one is good for a minute.
+    """
+    empty(ledger)
+    hours = TouchedHours(ledger)
+    for _ in range(3):
+        hours.touch([START_NS, START_NS + 1], [1, 1])
+    hours.touch([START_NS + HOUR_NS], [1])
+
+    rows = ledger.query("SELECT hour, count() FROM touched_hours GROUP BY hour ORDER BY hour").rows
+    assert [11, 12, 13, 14] == [hour.hour for hour, _ in rows]
+    assert {1} == {count for _, count in rows}
