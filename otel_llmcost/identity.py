@@ -213,7 +213,7 @@ def version(call: LLMCall) -> int:
     rank |= (_STATUS_RANK[call.cost.status] if call.cost else 0) << 32
     rank |= min(len(call.usage.buckets), 7) << 29
     rank |= sum(map(bool, (call.user, call.session, call.agent, call.workflow, call.run))) << 26
-    return (_DUPLICATE if call.duplicate_of else 0) | rank | crc32(_content(call).encode()) >> 6
+    return (_DUPLICATE if call.duplicate_of else 0) | rank | crc32(_content(call)) >> 6
 
 
 def nearness(call: LLMCall) -> int:
@@ -224,21 +224,14 @@ def nearness(call: LLMCall) -> int:
     return 1 if seller is not None and seller.name == call.provider else 0
 
 
-def _content(call: LLMCall) -> str:
+def _content(call: LLMCall) -> bytes:
     """All that two records of the same rank may differ in, in one order."""
-    amounts = call.cost.effective if call.cost else None
-    return repr(
-        (
-            call.emitter,
-            call.span_id,
-            call.start_ns,
-            call.end_ns,
-            call.model,
-            call.outcome.value,
-            call.duplicate_of,
-            sorted((bucket.value, count) for bucket, count in call.usage.buckets.items()),
-            sorted(call.tags.items()),
-            (call.user, call.session, call.agent, call.workflow, call.run),
-            amounts.total_usd if amounts else None,
-        )
-    )
+    words = [
+        *(call.emitter, call.span_id.hex(), str(call.start_ns), str(call.end_ns), call.model, call.outcome),
+        *(call.duplicate_of.hex(), call.user, call.session, call.agent, call.workflow, call.run),
+        *[f"{bucket}={count}" for bucket, count in sorted(call.usage.buckets.items())],
+        *[f"{name}={value}" for name, value in sorted(call.tags.items())],
+    ]
+    if call.cost and call.cost.effective:
+        words.append(str(sum(call.cost.effective.pico_usd)))
+    return "\x1f".join(words).encode("utf-8", "surrogatepass")  # a hostile name may be half a pair
