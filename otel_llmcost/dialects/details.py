@@ -41,6 +41,18 @@ _DISJOINT: Final[Mapping[str, str]] = {
 """Langfuse's own usage types: every one beside every other."""
 
 
+_METADATA: Final[Mapping[str, Bucket]] = {
+    **dict.fromkeys(("cachedPromptTokens", "promptCacheHitTokens"), Bucket.CACHE_READ),  # OpenAI, DeepSeek
+    **dict.fromkeys(("cacheReadInputTokens", "cache_read_input_tokens"), Bucket.CACHE_READ),
+    **dict.fromkeys(("cacheCreationInputTokens", "cache_creation_input_tokens"), Bucket.CACHE_WRITE),
+    "cacheWriteInputTokens": Bucket.CACHE_WRITE,
+    "reasoningTokens": Bucket.REASONING,
+}
+"""What Vercel's SDK 4 and 5 tell in the provider's metadata alone."""
+
+_ANTHROPIC_ONLY: Final = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"})
+
+
 def parse_details(value: object) -> Mapping[str, Any] | None:
     """The counts by name; None where the value is no such thing. Never evaluates anything but literals."""
     if isinstance(value, Mapping):
@@ -55,6 +67,26 @@ def parse_details(value: object) -> Mapping[str, Any] | None:
         if isinstance(found, dict) and all(isinstance(key, str) for key in found):
             return found
     return None
+
+
+def is_messages_usage(details: Mapping[str, Any]) -> bool:
+    """Whether a provider's usage object is one of Anthropic's Messages, whose cached tokens lie beside the input."""
+    return "input_tokens" in details and not _ANTHROPIC_ONLY.isdisjoint(details)
+
+
+def metadata_counts(metadata: Mapping[str, Any]) -> dict[Bucket, tuple[str, Any]]:
+    """Vercel's metadata of providers → bucket, with the name and the count that it was told by."""
+    found: dict[Bucket, tuple[str, Any]] = {}
+    for told in metadata.values():
+        if not isinstance(told, Mapping):
+            continue
+        usage = told.get("usage")
+        for names in (told, usage if isinstance(usage, Mapping) else {}):
+            for name, count in names.items():
+                bucket = _METADATA.get(name)
+                if bucket is not None and count is not None:
+                    found.setdefault(bucket, (name, count))
+    return found
 
 
 def are_disjoint(details: Mapping[str, Any]) -> bool:

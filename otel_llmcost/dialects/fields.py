@@ -178,15 +178,21 @@ VALUES: Final[Mapping[Field, Keys]] = {
     "reported_amount": (sc.USAGE_COST_AMOUNT,),
     "reported_currency": (sc.USAGE_COST_CURRENCY,),
     "reported_source": (sc.USAGE_COST_SOURCE,),
-    "usage_details": ("langfuse.observation.usage_details",),
+    "usage_details": (
+        "langfuse.observation.usage_details",
+        "gen_ai.usage.raw",  # Logfire: the provider's own
+        "metadata.usage_object",  # LiteLLM: OpenAI's form, whoever sold
+    ),
     "input_details": ("gen_ai.usage.input_token_details",),
     "output_details": ("gen_ai.usage.output_token_details",),
+    "usage_metadata": ("langsmith.metadata.usage_metadata",),
+    "provider_metadata": ("ai.response.providerMetadata",),
 }
 """Of no one type; their readers judge them."""
 
 KEYS_OF: Final[Mapping[Field | Bucket, Keys]] = {**TEXTS, **COUNTS, **VALUES}
 
 FIELD_OF: Final[Mapping[str, Field | Bucket]] = {key: field for field, keys in KEYS_OF.items() for key in keys}
-LONG: Final = frozenset({"usage_details", "input_details", "output_details"})
+LONG: Final = frozenset({"usage_details", "input_details", "output_details", "usage_metadata", "provider_metadata"})
 """Fields whose text is longer than a name."""
 WHO: Final = ("user", "session", "agent", "workflow", "run")

@@ -24,6 +24,7 @@ from otel_llmcost.dialects.fields import COUNTS, FIELD_OF, INPUT, KEYS_OF, LONG,
 from otel_llmcost.dialects.kinds import is_genai, operation_of
 from otel_llmcost.dialects.selling import host_of, seller_of
 from otel_llmcost.dialects.table import NESTED, WIRE, Dialect, dialect_of
+from otel_llmcost.providers.messages import read_usage as read_messages_usage
 from otel_llmcost.providers.openai_usage import read_usage as read_provider_usage
 from otel_llmcost.span import Attributes, Span
 from otel_llmcost.usage import MAX_COUNT, UNREADABLE, CountError, Side, exclusive_usage, parse_count
@@ -59,7 +60,10 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
         provider, found_by = seller_of(provider, host, requested)
     model = get("model") or requested
     usage = _usage(told, counts, flags, dialect, model, provider)
-    if not operation and not usage.known and not requested:
+    if not usage.known and (
+        (not operation and not requested)
+        or (dialect.tells_streams_after and "response_id" not in told and not span.failed)
+    ):
         return None
     if found_by:
         usage = Usage(usage.buckets, usage.known, f"{usage.rule}:provider_by_{found_by}", usage.flags)
@@ -157,11 +161,35 @@ def _usage(  # noqa: PLR0913, PLR0917 - what is told and by whom
         elif details.are_disjoint(found):
             return _disjoint_usage(found, rule, flags)
         elif found:
-            return read_provider_usage(found, Reading(provider=provider, model=model), f"{rule}:provider_usage")
+            usage = _provider_usage(found, rule, provider, model)
+            if usage.known:
+                return usage
+    _add_nested(told, counts, flags)
+    return _exclusive(counts, dialect, provider, rule, flags)
+
+
+def _provider_usage(found: Mapping[str, Any], rule: str, provider: str, model: str) -> Usage:
+    """The provider's own usage object, as the wire would have told it."""
+    rule = f"{rule}:provider_usage"
+    if details.is_messages_usage(found):
+        usage = read_messages_usage(found)
+        return Usage(usage.buckets, usage.known, f"{rule}:{usage.rule}", usage.flags)
+    return read_provider_usage(found, Reading(provider=provider, model=model), rule)
+
+
+def _add_nested(told: Told, counts: Counts, flags: list[str]) -> None:
+    """The counts that stand in structured values, where no attribute of their own tells them."""
+    if "usage_metadata" in told and (found := details.parse_details(told["usage_metadata"])):
+        for side, name in (("input_details", "input_token_details"), ("output_details", "output_token_details")):
+            if name in found:
+                told.setdefault(side, found[name])
     for side, inside in (("input_details", details.INSIDE_INPUT), ("output_details", details.INSIDE_OUTPUT)):
         if side in told:
             _add_details(counts, told[side], inside, side, flags)
-    return _exclusive(counts, dialect, provider, rule, flags)
+    if "provider_metadata" in told and (found := details.parse_details(told["provider_metadata"])):
+        for bucket, (name, count) in details.metadata_counts(found).items():
+            if bucket not in counts:
+                _count(counts, bucket, f"providerMetadata.{name}", count, flags)
 
 
 def _exclusive(known: Counts, dialect: Dialect, provider: str, rule: str, flags: list[str]) -> Usage:

@@ -23,13 +23,15 @@ class Dialect:
     """How one emitter counts. `scopes`: prefixes of its instrumentation scope's name.
 
     `cache_beside`: sellers of whose calls it tells cached tokens beside the input, of all others inside;
-    `reasoning_beside`: the same of reasoning and output. `disjoint`: every count is told beside every other.
+    `reasoning_beside`: the same of reasoning and output. `tells_streams_after`: a stream has a span for the request,
+    which tells no answer, and one for the answer.
     """
 
     name: str
     scopes: tuple[str, ...] = ()
     cache_beside: Providers = frozenset()
     reasoning_beside: frozenset[str] = frozenset()
+    tells_streams_after: bool = False
 
 
 WIRE: Final = Dialect("wire", (sc.WIRE_SCOPE,))
@@ -62,7 +64,7 @@ DIALECTS: Final = (
     Dialect("openinference", ("openinference.instrumentation", "@arizeai/openinference")),
     Dialect("openlit", ("openlit",), cache_beside=_RAW_BESIDE),
     Dialect("pydantic-ai", ("pydantic-ai", "pydantic_ai")),
-    Dialect("logfire", ("logfire",)),
+    Dialect("logfire", ("logfire",), tells_streams_after=True),
     Dialect("vercel-ai", ("ai", "@ai-sdk/"), cache_beside=_RAW_BESIDE),
     Dialect("langsmith", ("langsmith",)),
     Dialect("langfuse", ("langfuse",)),
