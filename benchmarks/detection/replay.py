@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from otel_llmcost.detection import run
 from otel_llmcost.detection.statements import schema
 from otel_llmcost.exporters.clickhouse.client import Ledger
 
-# In place of the two inputs of schema_input.sql, with their columns: traffic by minute and feature.
+# In place of the two inputs of schema_input.sql, with their columns: traffic by minute and feature. No conversations.
 INPUT = """
 CREATE TABLE {database}.cells
 (
@@ -21,6 +22,11 @@ CREATE TABLE {database}.cells
     user LowCardinality(String), minute DateTime('UTC'), calls UInt64, errors UInt64, retries UInt64,
     cost_usd Float64, max_call_usd Float64, input_tokens UInt64, output_tokens UInt64, cache_read_tokens UInt64
 ) ENGINE = MergeTree ORDER BY (minute, feature);
+CREATE TABLE {database}.calls
+(
+    ts DateTime64(9), agent String, feature String, service String, session String, run String, trace_id String,
+    model String, input_tokens UInt64, output_tokens UInt64, cost_usd Nullable(Decimal(18, 12)), usage_known UInt8
+) ENGINE = MergeTree ORDER BY ts;
 CREATE OR REPLACE VIEW {database}.series_minute AS
 SELECT series.1 AS series_kind, series.2 AS series_key, minute, sum(c.calls) AS calls, sum(c.errors) AS errors,
     sum(c.retries) AS retries, toUInt64(0) AS conversations, sum(c.cost_usd) AS cost_usd,
@@ -45,7 +51,7 @@ class Run:
     """What detection said of a set, and how long a day of it took to judge."""
 
     signals: list[tuple[str, str, str, str, int, int, int]]  # kind, key, detector, direction, first, last, window
-    incidents: list[dict[str, object]]
+    incidents: list[dict[str, Any]]
     seconds_per_day: float
 
 
@@ -57,6 +63,19 @@ def prepare(ledger: Ledger) -> None:
     for statement in schema():
         if "series_minute AS" not in statement and "series_shared AS" not in statement:
             ledger.execute(statement)
+
+
+def take_series(ledger: Ledger) -> None:
+    """Rows that are series already, in place of features: nothing is known of what they share."""
+    ledger.execute(
+        "CREATE TABLE {database}.series_rows (series_kind String, series_key String, minute DateTime('UTC'), calls UInt64,"
+        " errors UInt64, retries UInt64, cost_usd Float64, max_call_usd Float64, input_tokens UInt64,"
+        " output_tokens UInt64, cache_read_tokens UInt64) ENGINE = MergeTree ORDER BY (minute, series_kind, series_key)"
+    )
+    ledger.execute(
+        "CREATE OR REPLACE VIEW {database}.series_minute AS SELECT *, toUInt64(0) AS conversations"
+        " FROM {database}.series_rows"
+    )
 
 
 def load(ledger: Ledger, feature: Feature, columns: Mapping[str, Floats]) -> None:
@@ -72,13 +91,13 @@ def load(ledger: Ledger, feature: Feature, columns: Mapping[str, Floats]) -> Non
     ledger.client.insert_arrow(f"{ledger.url.database}.cells", pa.table(data))
 
 
-def judge(ledger: Ledger, first_day: int, days: int) -> Run:
+def judge(ledger: Ledger, first_day: int, days: int, start: datetime = START) -> Run:
     """Remember all, then expect and judge day after day; the days before `first_day` are history only."""
-    run.remember(ledger, START, START + timedelta(days=days))
-    run.expect(ledger, START + timedelta(days=first_day - 1), START + timedelta(days=first_day))
+    run.remember(ledger, start, start + timedelta(days=days))
+    run.expect(ledger, start + timedelta(days=first_day - 1), start + timedelta(days=first_day))
     started = time.perf_counter()
     for day in range(first_day, days):
-        begin, end = START + timedelta(days=day), START + timedelta(days=day + 1)
+        begin, end = start + timedelta(days=day), start + timedelta(days=day + 1)
         run.expect(ledger, begin, end)
         run.judge(ledger, begin, end)
         run.judge_hours(ledger, begin, end)
@@ -92,4 +111,10 @@ def judge(ledger: Ledger, first_day: int, days: int) -> Run:
     signals = [(*row[:4], (row[4] - zero) // 60, (row[5] - zero) // 60, row[6]) for row in found]
     rows = ledger.query("SELECT * FROM anomalies ORDER BY started_at, id")
     incidents = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
+    for one in incidents:
+        one["start"], one["end"] = (_minute(one[name]) for name in ("started_at", "last_seen_at"))
     return Run(signals, incidents, spent / (days - first_day))
+
+
+def _minute(moment: Any) -> int:
+    return int((moment.replace(tzinfo=UTC) - START).total_seconds() // 60)

@@ -142,9 +142,22 @@ def traffic(feature: Feature, minutes: int, modifiers: Modifiers, rng: np.random
         shape = 1 / feature.burstiness
         expected = expected * rng.gamma(shape, 1 / shape, size=minutes)
     calls = rng.poisson(np.where(modifiers.silent, 0, expected + modifiers.added_calls))
-    failed = rng.binomial(calls, np.clip(modifiers.failing, 0, 1))
     tokens_in = _sums(calls, feature.input_tokens, feature.size_spread, rng)
     tokens_out = _sums(calls, feature.output_tokens, feature.size_spread, rng)
+    return priced(feature, calls, tokens_in, tokens_out, modifiers, rng)
+
+
+def priced(
+    feature: Feature,
+    calls: NDArray[np.int64],
+    tokens_in: tuple[Floats, Floats],
+    tokens_out: tuple[Floats, Floats],
+    modifiers: Modifiers,
+    rng: np.random.Generator,
+) -> dict[str, Floats]:
+    """Columns of series_minute from calls and, for each minute, sum and largest of their tokens."""
+    minutes = len(calls)
+    failed = rng.binomial(calls, np.clip(modifiers.failing, 0, 1))
     share = np.clip(feature.cache_share * modifiers.cache * np.exp(rng.normal(0, 0.05, minutes)), 0, 0.98)
     inputs, dearest_in = tokens_in[0] * modifiers.tokens, tokens_in[1] * modifiers.tokens
     cached = np.floor(inputs * share)

@@ -15,109 +15,96 @@ INSERT INTO {database}.series_expected
     (series_kind, series_key, hour, first_hour, days_known, seasonal_usd, quarters, level, spread1, spread6, spread24,
      burst1_usd, burst5_usd, burst15_usd, usual_call_usd, max_call_usd)
 WITH
+    -- 37 days: those of the spread, those an hour of them is expected from, and two to start with.
     toDate({from:DateTime('UTC')}) - 37 AS day0,
-    14 AS spread_days,
-    21 AS history_days,
-    dateDiff('day', day0, toDate({to:DateTime('UTC')} - 1)) + 1 AS days,
+    toDateTime(day0, 'UTC') AS hour0,
+    toUInt32(dateDiff('hour', hour0, {from:DateTime('UTC')})) AS first_target,
     history AS
     (
         SELECT
-            *,
-            arraySum(q -> q * q, quarters_usd) AS sq15,
-            dateDiff('day', day0, toDate(hour)) AS day,
-            toHour(hour) AS hod
+            series_kind, series_key,
+            cityHash64(toString(series_kind), series_key) AS id,
+            hour, calls, cost_usd, max_call_usd, quarters_usd,
+            toUInt32(dateDiff('day', day0, toDate(hour))) AS day,
+            toHour(hour) AS hod,
+            greatest(sq1 / cost_usd - cost_usd / 60, 0) AS lump1,
+            greatest(sq5 / cost_usd - cost_usd / 12, 0) AS lump5,
+            greatest(arraySum(q -> q * q, quarters_usd) / cost_usd - cost_usd / 4, 0) AS lump15,
+            hour < {from:DateTime('UTC')} - 3600 AS is_known,
+            is_known AND cost_usd > 0 AND hour >= {from:DateTime('UTC')} - 14 * 86400 AS is_recent
         FROM {database}.series_hour FINAL
-        WHERE hour >= toDateTime(day0, 'UTC') AND hour < {to:DateTime('UTC')}
+        WHERE hour >= hour0 AND hour < {to:DateTime('UTC')}
     ),
-    per_series AS
+    series AS
     (
         -- Bursts and sizes, of what is known when the first of the hours begins.
         SELECT
-            series_kind AS kind,
-            series_key AS key,
-            min(hour) AS first_hour,
-            quantileIf(0.75)(greatest(sq1 / cost_usd - cost_usd / 60, 0), recent) AS burst1,
-            quantileIf(0.75)(greatest(sq5 / cost_usd - cost_usd / 12, 0), recent) AS burst5,
-            quantileIf(0.75)(greatest(sq15 / cost_usd - cost_usd / 4, 0), recent) AS burst15,
-            sumIf(cost_usd, cost_usd > 0) / greatest(sumIf(calls, cost_usd > 0), 1) AS usual_call,
-            maxIf(max_call_usd, hour < {from:DateTime('UTC')} - 3600) AS max_call
-        FROM (SELECT *, cost_usd > 0 AND hour >= {from:DateTime('UTC')} - 14 * 86400
-                         AND hour < {from:DateTime('UTC')} - 3600 AS recent FROM history)
-        GROUP BY kind, key
+            id, any(series_kind) AS kind, any(series_key) AS key,
+            toUInt32(dateDiff('hour', hour0, min(hour))) AS first_at,
+            sum(cost_usd) / greatest(sumIf(calls, cost_usd > 0), 1) AS usual_call,
+            maxIf(max_call_usd, is_known) AS max_call,
+            greatest(ifNotFinite(quantileIf(0.75)(lump1, is_recent), 0), usual_call / 2, 1e-9) AS burst1,
+            greatest(ifNotFinite(quantileIf(0.75)(lump5, is_recent), 0), usual_call / 2, 1e-9) AS burst5,
+            greatest(ifNotFinite(quantileIf(0.75)(lump15, is_recent), 0), usual_call / 2, 1e-9) AS burst15
+        FROM history
+        GROUP BY id
+    ),
+    days AS
+    (
+        -- For a day, the days of the same kind in the 21 before it.
+        SELECT
+            arrayJoin(range(toUInt32(23), toUInt32(dateDiff('day', day0, toDate({to:DateTime('UTC')} - 1))) + 1)) AS day,
+            arrayFilter(d -> (toDayOfWeek(day0 + d) >= 6) = (toDayOfWeek(day0 + day) >= 6), range(toUInt32(day - 21), toUInt32(day))) AS alike
     ),
     hours_of_day AS
     (
-        SELECT
-            series_kind AS kind,
-            series_key AS key,
-            hod,
-            groupArrayInsertAt(0., 64)(cost_usd, toUInt32(day)) AS x,
-            groupArrayInsertAt((0., 0., 0.), 64)((
-                greatest(sq1 / cost_usd - cost_usd / 60, 0),
-                greatest(sq5 / cost_usd - cost_usd / 12, 0),
-                greatest(sq15 / cost_usd - cost_usd / 4, 0)
-            ), toUInt32(day)) AS lumps,
-            groupArrayInsertAt([0., 0., 0., 0.], 64)(quarters_usd, toUInt32(day)) AS quarters
+        SELECT id, hod, groupArrayInsertAt(0., 64)(cost_usd, day) AS usd
         FROM history
         WHERE cost_usd > 0
-        GROUP BY kind, key, hod
-    ),
-    grid AS
-    (
-        SELECT kind, key, hod, first_hour, burst1, burst5, burst15, usual_call, max_call
-        FROM per_series CROSS JOIN (SELECT arrayJoin(range(24)) AS hod) AS h
+        GROUP BY id, hod
     ),
     seasonal AS
     (
         SELECT
-            g.kind AS kind, g.key AS key, g.first_hour AS first_hour,
-            g.burst1 AS burst1, g.burst5 AS burst5, g.burst15 AS burst15,
-            g.usual_call AS usual_call, g.max_call AS max_call,
-            toDateTime(day0, 'UTC') + (target * 24 + g.hod) * 3600 AS hour,
-            if(empty(h.x), arrayResize([0.], 64), h.x) AS xs,
-            xs[target + 1] AS x,
-            -- days of the same kind before this one, since the series is known
-            arrayFilter(
-                d -> (toDayOfWeek(day0 + d) >= 6) = (toDayOfWeek(day0 + target) >= 6)
-                    AND toDateTime(day0, 'UTC') + (d * 24 + g.hod) * 3600 >= first_hour,
-                range(greatest(target - history_days, 0), target)
-            ) AS same_days,
-            arraySort(arrayMap(d -> xs[d + 1], same_days)) AS sorted,
-            intDiv(length(sorted), 5) AS cut,
-            if(length(sorted) >= 3, arrayAvg(arraySlice(sorted, cut + 1, length(sorted) - 2 * cut)), NULL) AS own_usd,
+            g.id AS id, s.kind = 'total' AS is_total, s.first_at AS first_at, s.burst15 AS lump,
+            d.day * 24 + g.hod AS at,
+            g.usd[d.day + 1] AS x,
+            arraySort(arrayMap(like_day -> g.usd[like_day + 1],
+                arrayFilter(like_day -> like_day * 24 + g.hod >= first_at, d.alike))) AS sorted,
             length(sorted) AS days_known,
-            -- a batch that runs at this hour is no surprise in any minute of it
-            if(empty(h.lumps), arrayResize([(0., 0., 0.)], 64), h.lumps) AS lumps,
-            -- a day counts for no more than it usually costs
-            arrayMap(d -> (if(xs[d + 1] > 0, least(ifNull(own_usd, 0) / xs[d + 1], 1), 0), d), same_days) AS weights,
-            arrayMap(
-                i -> if(empty(h.quarters), 0., arraySum(w -> w.1 * h.quarters[w.2 + 1][i], weights)), [1, 2, 3, 4]
-            ) AS quarter_sums,
-            arrayReduce('quantile(0.5)', arrayMap(d -> lumps[d + 1].1, same_days)) AS slot1,
-            arrayReduce('quantile(0.5)', arrayMap(d -> lumps[d + 1].2, same_days)) AS slot5,
-            arrayReduce('quantile(0.5)', arrayMap(d -> lumps[d + 1].3, same_days)) AS slot15
-        FROM grid AS g
-        LEFT JOIN hours_of_day AS h ON h.kind = g.kind AND h.key = g.key AND h.hod = g.hod
-        ARRAY JOIN range(toUInt32(37 - spread_days), toUInt32(days)) AS target
+            intDiv(days_known, 5) AS cut,
+            if(days_known >= 3, arrayAvg(arraySlice(sorted, cut + 1, days_known - 2 * cut)), NULL) AS own
+        FROM
+        (
+            -- an hour of the day that never cost anything has an empty list
+            SELECT id, hod, argMax(list, length(list)) AS usd
+            FROM
+            (
+                SELECT id, hod, usd AS list FROM hours_of_day
+                UNION ALL
+                SELECT id, arrayJoin(range(toUInt8(24))) AS hod, [] AS list FROM series
+            )
+            GROUP BY id, hod
+        ) AS g
+        INNER JOIN series AS s ON s.id = g.id
+        CROSS JOIN days AS d
+        WHERE at >= s.first_at
     ),
     shape AS
     (
-        SELECT hour AS shape_hour, if(avg(own_usd) OVER day > 0, own_usd / avg(own_usd) OVER day, 1) AS factor
-        FROM seasonal
-        WHERE kind = 'total' AND own_usd IS NOT NULL
-        WINDOW day AS (PARTITION BY toDate(hour))
+        SELECT at, if(avg(own) OVER w > 0, own / avg(own) OVER w, 1) AS factor
+        FROM (SELECT at, own, intDiv(at, 24) AS day FROM seasonal WHERE is_total AND own IS NOT NULL)
+        WINDOW w AS (PARTITION BY day)
     ),
     based AS
     (
         SELECT
-            s.* EXCEPT (xs, same_days, sorted, cut, own_usd, lumps, weights),
-            greatest(ifNotFinite(burst15, 0), ifNotFinite(slot15, 0), usual_call * 0.5, 1e-9) AS lump,
-            sum(x) OVER past / greatest(count() OVER past, 1) AS mean_usd,
-            if(own_usd IS NOT NULL, own_usd, mean_usd * if(s2.factor > 0, s2.factor, 1)) AS base
-        FROM seasonal AS s
-        LEFT JOIN shape AS s2 ON s2.shape_hour = s.hour
-        WHERE hour >= first_hour
-        WINDOW past AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING)
+            s.id AS id, s.at AS at, s.first_at AS first_at, s.lump AS lump, s.x AS x, s.days_known AS days_known,
+            sum(x) OVER past / greatest(count() OVER past, 1) AS mean_so_far,
+            if(s.own IS NOT NULL, s.own, mean_so_far * if(h.factor > 0, h.factor, 1)) AS base
+        FROM (SELECT id, at, first_at, lump, x, days_known, own FROM seasonal) AS s
+        LEFT JOIN shape AS h ON h.at = s.at
+        WINDOW past AS (PARTITION BY id ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING)
     ),
     levelled AS
     (
@@ -127,57 +114,85 @@ WITH
             (sum(x) OVER b1 + prior) / (sum(base) OVER b1 + prior) AS l1,
             (sum(x) OVER b2 + prior) / (sum(base) OVER b2 + prior) AS l2,
             (sum(x) OVER b3 + prior) / (sum(base) OVER b3 + prior) AS l3,
-            arraySort([l1, l2, l3])[2] AS level,
+            greatest(least(l1, l2), least(greatest(l1, l2), l3)) AS level,
             base * greatest(level, 1) AS expected
         FROM based
         WINDOW
-            b1 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 9 PRECEDING AND 2 PRECEDING),
-            b2 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 17 PRECEDING AND 10 PRECEDING),
-            b3 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 25 PRECEDING AND 18 PRECEDING)
+            b1 AS (PARTITION BY id ORDER BY at ROWS BETWEEN 9 PRECEDING AND 2 PRECEDING),
+            b2 AS (PARTITION BY id ORDER BY at ROWS BETWEEN 17 PRECEDING AND 10 PRECEDING),
+            b3 AS (PARTITION BY id ORDER BY at ROWS BETWEEN 25 PRECEDING AND 18 PRECEDING)
     ),
     frozen AS
     (
         -- What the level of a day ago makes of an hour.
-        SELECT *, base * greatest(lagInFrame(level, 24, 1.) OVER (PARTITION BY kind, key ORDER BY hour), 1) AS frozen
+        SELECT
+            id, at, first_at, lump, x, days_known, base, prior, level, expected,
+            base * greatest(lagInFrame(level, 24, 1.) OVER (PARTITION BY id ORDER BY at), 1) AS frozen
         FROM levelled
     ),
     judged AS
     (
         SELECT
             *,
-            (x + prior) / (expected + prior) AS r1,
-            (sum(x) OVER w6 + prior) / (sum(expected) OVER w6 + prior) AS r6,
-            (sum(x) OVER w24 + prior) / (sum(frozen) OVER w24 + prior) AS r24,
-            sum(expected) OVER w6 AS expected6
+            log((x + prior) / (expected + prior)) AS off1,
+            sum(expected) OVER w6 AS expected6,
+            log((sum(x) OVER w6 + prior) / (expected6 + prior)) AS off6,
+            log((sum(x) OVER w24 + prior) / (sum(frozen) OVER w24 + prior)) AS off24,
+            at < first_target - 1 AND at >= first_at + 24 AND at >= first_target - 14 * 24 AS is_learned
         FROM frozen
         WINDOW
-            w6 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 5 PRECEDING AND CURRENT ROW),
-            w24 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 23 PRECEDING AND CURRENT ROW)
+            w6 AS (PARTITION BY id ORDER BY at ROWS BETWEEN 5 PRECEDING AND CURRENT ROW),
+            w24 AS (PARTITION BY id ORDER BY at ROWS BETWEEN 23 PRECEDING AND CURRENT ROW)
     ),
     spreads AS
     (
         -- 85 of 100 are under 1.04 standard deviations, so faults of two days do not count; what few lumps explain by
-        -- themselves is taken off.
+        -- themselves is taken off. The hours to be told come along.
         SELECT
-            kind, key,
-            sqrt(greatest(pow(quantileIf(0.85)(log(r1), known) / 1.0364, 2)
-                - quantileIf(0.5)(lump / (expected + prior), known), 0)) AS spread1,
-            sqrt(greatest(pow(quantileIf(0.85)(log(r6), known) / 1.0364, 2)
-                - quantileIf(0.5)(lump / (expected6 + prior), known), 0)) AS spread6,
-            greatest(quantileIf(0.85)(log(r24), known) / 1.0364, 0) AS spread24
-        FROM (SELECT *, hour < {from:DateTime('UTC')} - 3600 AND hour >= first_hour + 86400 AS known FROM judged)
-        GROUP BY kind, key
+            id,
+            sqrt(greatest(pow(quantileIf(0.85)(off1, is_learned) / 1.0364, 2)
+                - quantileIf(0.5)(lump / (expected + prior), is_learned), 0)) AS spread1,
+            sqrt(greatest(pow(quantileIf(0.85)(off6, is_learned) / 1.0364, 2)
+                - quantileIf(0.5)(lump / (expected6 + prior), is_learned), 0)) AS spread6,
+            greatest(quantileIf(0.85)(off24, is_learned) / 1.0364, 0) AS spread24,
+            arrayJoin(groupArrayIf((at, days_known, base, level), at >= first_target)) AS told
+        FROM judged
+        GROUP BY id
+    ),
+    hours_told AS
+    (
+        SELECT hour0 + arrayJoin(range(first_target, toUInt32(dateDiff('hour', hour0, {to:DateTime('UTC')})))) * 3600 AS hour
+    ),
+    slots AS
+    (
+        -- How the same hours of the like days were spread: a batch that runs at this hour is no surprise in any minute
+        -- of it. A day counts for no more than the median of them.
+        SELECT
+            id, at,
+            quantileExact(0.5)(lump1) AS slot1, quantileExact(0.5)(lump5) AS slot5, quantileExact(0.5)(lump15) AS slot15,
+            arrayReduce('median', groupArray(cost_usd) AS costs) AS middle,
+            arrayReduce('sumForEach',
+                arrayMap((q, c) -> arrayMap(one -> one * least(1, middle / c), q), groupArray(quarters_usd), costs)) AS sums
+        FROM
+        (
+            SELECT h.id AS id, h.cost_usd AS cost_usd, h.quarters_usd AS quarters_usd, h.lump1 AS lump1, h.lump5 AS lump5,
+                h.lump15 AS lump15, d.day * 24 + h.hod AS at
+            FROM history AS h
+            INNER JOIN (SELECT day, arrayJoin(alike) AS like_day FROM days WHERE day * 24 + 24 > first_target) AS d
+                ON d.like_day = h.day
+            WHERE h.cost_usd > 0 AND h.hod IN (SELECT toHour(hour) FROM hours_told)
+        )
+        WHERE at >= first_target
+        GROUP BY id, at
     )
 SELECT
-    j.kind, j.key, j.hour, j.first_hour, j.days_known, j.base,
+    s.kind, s.key, hour0 + r.told.1 * 3600 AS hour, hour0 + s.first_at * 3600, r.told.2, r.told.3,
     -- few lumps say little of how they are spread
-    arrayMap(q -> 4 * (q + 5 * j.lump) / (arraySum(j.quarter_sums) + 20 * j.lump), j.quarter_sums),
-    j.level,
-    ifNotFinite(s.spread1, 0), ifNotFinite(s.spread6, 0), ifNotFinite(s.spread24, 0),
-    greatest(ifNotFinite(j.burst1, 0), ifNotFinite(j.slot1, 0), j.usual_call * 0.5, 1e-9),
-    greatest(ifNotFinite(j.burst5, 0), ifNotFinite(j.slot5, 0), j.usual_call * 0.5, 1e-9),
-    greatest(ifNotFinite(j.burst15, 0), ifNotFinite(j.slot15, 0), j.usual_call * 0.5, 1e-9),
-    j.usual_call, j.max_call
-FROM judged AS j
-INNER JOIN spreads AS s ON s.kind = j.kind AND s.key = j.key
-WHERE j.hour >= {from:DateTime('UTC')} AND j.hour < {to:DateTime('UTC')};
+    arrayMap(i -> if(empty(p.sums), 1., 4 * (p.sums[i] + 5 * s.burst15) / (arraySum(p.sums) + 20 * s.burst15)), [1, 2, 3, 4]),
+    r.told.4,
+    ifNotFinite(r.spread1, 0), ifNotFinite(r.spread6, 0), ifNotFinite(r.spread24, 0),
+    greatest(s.burst1, p.slot1), greatest(s.burst5, p.slot5), greatest(s.burst15, p.slot15),
+    s.usual_call, s.max_call
+FROM spreads AS r
+INNER JOIN series AS s ON s.id = r.id
+LEFT JOIN slots AS p ON p.id = r.id AND p.at = r.told.1;

@@ -21,8 +21,7 @@ WITH
     (
         SELECT
             model,
-            -- [in the base, now]
-            arrayMap(now -> now, [0, 1]) AS states,
+            -- each [in the base, now]
             [countIf(NOT is_now) / periods, toFloat64(countIf(is_now))] AS n,
             [sumIf(input_tokens, NOT is_now) / periods, toFloat64(sumIf(input_tokens, is_now))] AS inputs,
             [sumIf(cache_read_tokens, NOT is_now) / periods, toFloat64(sumIf(cache_read_tokens, is_now))] AS cached,
@@ -42,11 +41,11 @@ WITH
     (
         -- A model without calls (or without tokens of a kind) on one side has the rates of the other side there: what it
         -- adds is mix (or tokens, or cache), not price.
+        WITH (amounts, counts) -> if(counts[1] > 0 AND counts[2] > 0, arrayMap((a, c) -> a / c, amounts, counts),
+            arrayWithConstant(2, if(counts[1] > 0, amounts[1] / counts[1], if(counts[2] > 0, amounts[2] / counts[2], 0.))))
+            AS rate
         SELECT
             model, n,
-            (top, bottom) -> if(bottom[1] > 0 AND bottom[2] > 0, arrayMap((t, b) -> t / b, top, bottom),
-                arrayWithConstant(2, if(bottom[1] > 0, top[1] / bottom[1], if(bottom[2] > 0, top[2] / bottom[2], 0.))))
-                AS rate,
             arrayMap((i, c) -> greatest(i - c, 0), inputs, cached) AS uncached,
             rate(inputs, n) AS input_per_call,
             rate(outputs, n) AS output_per_call,
@@ -109,11 +108,11 @@ WITH
         FROM money CROSS JOIN shapley
     )
 SELECT
-    part.1 AS part,
-    part.2 AS change_usd,
+    one.1 AS part,
+    one.2 AS change_usd,
     now_usd,
     base_usd,
     difference AS difference_usd,
     periods AS base_periods
 FROM exact
-ARRAY JOIN arrayZip(['volume', 'mix', 'tokens', 'cache', 'price'], parts) AS part;
+ARRAY JOIN arrayZip(['volume', 'mix', 'tokens', 'cache', 'price'], parts) AS one;

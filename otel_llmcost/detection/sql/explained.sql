@@ -9,9 +9,9 @@
     (SELECT dateDiff('second', seen, {from:DateTime('UTC')}) FROM first_seen) AS known_s,
     dateDiff('second', {from:DateTime('UTC')}, {to:DateTime('UTC')}) AS length_s,
     multiIf(
-        known_s >= 604800, arrayMap(k -> (k + 1) * 604800, range(toUInt32(least(4, intDiv(known_s, 604800))))),
-        known_s >= 86400 AND length_s <= 86400, [86400],
-        [length_s]
+        known_s >= 604800, arrayMap(k -> toInt64(k + 1) * 604800, range(toUInt32(least(4, intDiv(known_s, 604800))))),
+        known_s >= 86400 AND length_s <= 86400, [toInt64(86400)],
+        [toInt64(length_s)]
     ) AS offsets,
     length(offsets) AS periods,
     lines AS
@@ -22,7 +22,7 @@
         FROM {database}.calls AS c
         WHERE c.ts >= {from:DateTime('UTC')} - arrayMax(offsets) AND c.ts < {to:DateTime('UTC')}
         AND arrayExists(
-            o -> c.ts >= {from:DateTime('UTC')} - o AND c.ts < {to:DateTime('UTC')} - o, arrayConcat([0], offsets)
+            o -> c.ts >= {from:DateTime('UTC')} - o AND c.ts < {to:DateTime('UTC')} - o, arrayConcat([toInt64(0)], offsets)
         )
         AND has({{kinds}}, ({kind:String}, {key:String}))
     )
