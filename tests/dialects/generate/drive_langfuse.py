@@ -27,7 +27,7 @@ with recording() as to:
         mask=lambda *, data, **_: "[content]" if data else data,
     )
     client = OpenAI(base_url=f"{to.origin}/v1", api_key="none")
-    with to.scenario("langfuse-openai", "langfuse", "chat", "OpenAI-generation", who=WHO):
+    with to.scenario("langfuse-openai", "langfuse", "chat", "OpenAI-generation", who=WHO):  # noqa: SIM117
         with propagate_attributes(session_id="conversation-7", user_id="user-42"):
             client.chat.completions.create(model=OPENAI_MODEL, messages=ASKED)
     with to.scenario("langfuse-openai", "langfuse", "stream", "OpenAI-generation"):

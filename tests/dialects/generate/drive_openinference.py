@@ -33,7 +33,7 @@ with recording() as to:
         instrumentor.instrument(tracer_provider=to.tracing)
     package = "openinference-instrumentation-"
     client = openai.OpenAI(base_url=f"{to.origin}/v1", api_key="none")
-    with to.scenario("openinference-openai", package + "openai", "chat", "ChatCompletion", who=WHO):
+    with to.scenario("openinference-openai", package + "openai", "chat", "ChatCompletion", who=WHO):  # noqa: SIM117
         with using_attributes(session_id="conversation-7", user_id="user-42"):
             client.chat.completions.create(model=OPENAI_MODEL, messages=ASKED)
     with to.scenario("openinference-openai", package + "openai", "stream", "ChatCompletion"):

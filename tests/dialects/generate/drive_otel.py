@@ -11,6 +11,8 @@ from opentelemetry.instrumentation.google_genai import GoogleGenAiSdkInstrumento
 from provider import ANTHROPIC_MODEL, BEDROCK_MODEL, GEMINI_MODEL, OPENAI_MODEL, PROMPT
 from recording import recording
 
+CLAUDE = ("otel-genai-anthropic", "opentelemetry-instrumentation-genai-anthropic")
+GEMINI = ("otel-google-genai", "opentelemetry-instrumentation-google-genai")
 ASKED = [{"role": "user", "content": PROMPT}]
 
 with recording() as to:
@@ -37,13 +39,13 @@ with recording() as to:
         client.responses.create(model=OPENAI_MODEL, input=PROMPT)
     # The SDK itself tells its calls where a tracer provider is set, beside whoever instruments it.
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
-    with to.scenario("otel-genai-anthropic", "opentelemetry-instrumentation-genai-anthropic", "chat", "chat .*"):
+    with to.scenario(*CLAUDE, "chat", "chat .*"):
         claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
-    with to.scenario("otel-genai-anthropic", "opentelemetry-instrumentation-genai-anthropic", "stream", "chat .*"):
+    with to.scenario(*CLAUDE, "stream", "chat .*"):  # noqa: SIM117
         with claude.messages.stream(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512) as stream:
             stream.get_final_message()
     gemini = genai.Client(api_key="none", http_options={"base_url": to.origin})
-    with to.scenario("otel-google-genai", "opentelemetry-instrumentation-google-genai", "chat", "generate_content .*"):
+    with to.scenario(*GEMINI, "chat", "generate_content .*"):
         gemini.models.generate_content(model=GEMINI_MODEL, contents=PROMPT)
     with to.scenario(
         "otel-google-genai", "opentelemetry-instrumentation-google-genai", "stream", "generate_content .*"
