@@ -1,7 +1,7 @@
 """Spans that the emitters' own packages made of calls whose numbers are known; `generate/` made them.
 
 A line's truth is what the provider sold. What an emitter tells nowhere is in `untold` (a part stays in its total) and
-`lost` (it is in no total either); both are seen from the attributes, not from our reader.
+`lost` (it is in no total either); `told_wrong` is what it miscounts.
 """
 
 import json
@@ -22,6 +22,12 @@ WHOLE = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
 WHO = ("user", "session", "agent", "workflow", "run")
 BEGAN_NS = 1_795_392_000 * 10**9
 KINDS = {"INTERNAL": INTERNAL, "SERVER": SERVER, "CLIENT": CLIENT}
+
+UNRECOGNISED = {
+    "openinference-langchain-and-openai": "the two spans are in two traces and tell no response id",
+}
+
+"""Calls that are told twice, and that nothing shows to be one: docs/dialects.md says what to do."""
 
 golden = pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 
@@ -53,7 +59,7 @@ def told(line: Mapping[str, Any]) -> dict[str, int]:
     for name, count in line["buckets"].items():
         whole = WHOLE[name] if name in line["untold"] else name
         buckets[whole] = buckets.get(whole, 0) + count
-    return buckets
+    return buckets | line.get("told_wrong", {})
 
 
 def read(pipeline: Pipeline, path: Path) -> tuple[dict[str, Any], dict[int, LLMCall]]:
@@ -80,7 +86,9 @@ def test_a_recording_makes_as_many_lines_as_there_were_calls(path: Path) -> None
     """Agents, chains, tools and HTTP spans around a call make none, and a call that is told twice makes one."""
     document = json.loads(path.read_text())
     spans = [delivered(raw) for raw in document["spans"]]
-    expected = sorted(sum(line["buckets"].values()) for line in document["lines"])
+    expected = sorted(sum(told(line).values()) for line in document["lines"])
+    if path.stem in UNRECOGNISED:
+        expected = sorted([*expected, *expected])
     for batches in ([spans], [[span] for span in spans], [[span] for span in reversed(spans)]):
         lines = billed(batches).lines
         assert expected == sorted(line.usage.input_tokens + line.usage.output_tokens for line in lines)

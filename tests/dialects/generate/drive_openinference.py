@@ -1,5 +1,6 @@
 """OpenInference: OpenAI, Anthropic, Bedrock, LangChain."""
 
+import json
 import os
 
 os.environ["OPENINFERENCE_HIDE_INPUTS"] = os.environ["OPENINFERENCE_HIDE_OUTPUTS"] = "true"
@@ -45,11 +46,14 @@ with recording() as to:
         client.embeddings.create(model="text-embedding-3-small", input=PROMPT)
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     with to.scenario("openinference-anthropic", package + "anthropic", "chat", ".*[Mm]essage.*"):
-        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     bedrock = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=to.origin, **keys)
     with to.scenario("openinference-bedrock", package + "bedrock", "converse", ".*"):
         bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [{"text": PROMPT}]}])
+    with to.scenario("openinference-bedrock", package + "bedrock", "invoke", ".*"):
+        body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1000, "messages": ASKED}
+        bedrock.invoke_model(modelId=BEDROCK_MODEL, body=json.dumps(body))["body"].read()
     instrumented.uninstrument()
     LangChainInstrumentor().instrument(tracer_provider=to.tracing)
     model = ChatOpenAI(model=OPENAI_MODEL, base_url=f"{to.origin}/v1", api_key="none")
@@ -57,3 +61,6 @@ with recording() as to:
         model.invoke(PROMPT)
     with to.scenario("openinference-langchain", package + "langchain", "agent", "ChatOpenAI"):
         create_agent(model, tools=[find_parcel], name="courier").invoke({"messages": ASKED})
+    instrumented.instrument(tracer_provider=to.tracing)
+    with to.scenario("openinference-langchain", package + "langchain", "and-openai", "ChatCompletion"):
+        model.invoke(PROMPT)

@@ -29,4 +29,4 @@ with recording() as to:
         client.embeddings.create(model="text-embedding-3-small", input=PROMPT)
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     with to.scenario("openlit-anthropic", "openlit", "chat", "chat .*"):
-        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)

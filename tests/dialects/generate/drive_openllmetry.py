@@ -1,5 +1,6 @@
 """OpenLLMetry: OpenAI, Anthropic, Bedrock, LangChain."""
 
+import json
 import os
 
 os.environ["TRACELOOP_TRACE_CONTENT"] = "false"
@@ -42,11 +43,17 @@ with recording() as to:
         client.embeddings.create(model="text-embedding-3-small", input=PROMPT)
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     with to.scenario("openllmetry-anthropic", package + "anthropic", "chat", "anthropic.chat"):
-        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
+    wrong = {"output": 301}  # it adds the count that a stream begins with to the final one
+    with to.scenario("openllmetry-anthropic", package + "anthropic", "stream", "anthropic.chat", told_wrong=wrong):
+        list(claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000, stream=True))
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     bedrock = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=to.origin, **keys)
     with to.scenario("openllmetry-bedrock", package + "bedrock", "converse", ".*"):
         bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [{"text": PROMPT}]}])
+    with to.scenario("openllmetry-bedrock", package + "bedrock", "invoke", ".*"):
+        body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1000, "messages": ASKED}
+        bedrock.invoke_model(modelId=BEDROCK_MODEL, body=json.dumps(body))["body"].read()
     instrumented.uninstrument()
     LangchainInstrumentor().instrument(tracer_provider=to.tracing)
     model = ChatOpenAI(model=OPENAI_MODEL, base_url=f"{to.origin}/v1", api_key="none")
@@ -54,3 +61,7 @@ with recording() as to:
         model.invoke(PROMPT)
     with to.scenario("openllmetry-langchain", package + "langchain", "agent", "ChatOpenAI.*"):
         create_agent(model, tools=[find_parcel], name="courier").invoke({"messages": ASKED})
+    # Both instrumentations on one call: the inner one is silenced.
+    instrumented.instrument(tracer_provider=to.tracing)
+    with to.scenario("openllmetry-langchain", package + "langchain", "and-openai", "ChatOpenAI.*"):
+        model.invoke(PROMPT)

@@ -1,5 +1,7 @@
 """OpenTelemetry's own instrumentations: OpenAI, Gemini, Bedrock."""
 
+import json
+
 import anthropic
 import boto3
 import openai
@@ -18,7 +20,7 @@ ASKED = [{"role": "user", "content": PROMPT}]
 with recording() as to:
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     with to.scenario("anthropic-sdk", "anthropic", "chat", "anthropic.messages.create"):
-        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
     for instrumentor in (
         OpenAIInstrumentor(),
         AnthropicInstrumentor(),
@@ -40,9 +42,9 @@ with recording() as to:
     # The SDK itself tells its calls where a tracer provider is set, beside whoever instruments it.
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     with to.scenario(*CLAUDE, "chat", "chat .*"):
-        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
     with to.scenario(*CLAUDE, "stream", "chat .*"):  # noqa: SIM117
-        with claude.messages.stream(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512) as stream:
+        with claude.messages.stream(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000) as stream:
             stream.get_final_message()
     gemini = genai.Client(api_key="none", http_options={"base_url": to.origin})
     with to.scenario(*GEMINI, "chat", "generate_content .*"):
@@ -55,3 +57,7 @@ with recording() as to:
     bedrock = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=to.origin, **keys)
     with to.scenario("otel-botocore", "opentelemetry-instrumentation-botocore", "converse", "chat .*"):
         bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [{"text": PROMPT}]}])
+    cache = ("cache_read", "cache_write")  # told for Converse alone
+    with to.scenario("otel-botocore", "opentelemetry-instrumentation-botocore", "invoke", "chat .*", lost=cache):
+        body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1000, "messages": ASKED}
+        bedrock.invoke_model(modelId=BEDROCK_MODEL, body=json.dumps(body))["body"].read()

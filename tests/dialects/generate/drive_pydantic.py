@@ -44,6 +44,13 @@ with recording() as to:
     with to.scenario(*emitter, "anthropic", "chat .*"):
         agent(AnthropicModel(ANTHROPIC_MODEL, provider=at_anthropic)).run_sync(PROMPT)
 
+    # The SDK tells the call as well.
+    del os.environ["ANTHROPIC_OPEN_TELEMETRY"]
+    at_anthropic = AnthropicProvider(base_url=to.origin, api_key="none")
+    with to.scenario(*emitter, "and-anthropic-sdk", "chat .*"):
+        agent(AnthropicModel(ANTHROPIC_MODEL, provider=at_anthropic)).run_sync(PROMPT)
+    os.environ["ANTHROPIC_OPEN_TELEMETRY"] = "false"
+
     logfire.configure(send_to_logfire=False, console=False, additional_span_processors=[to.processor])
     client = openai.OpenAI(base_url=f"{to.origin}/v1", api_key="none")
     logfire.instrument_openai(client)
@@ -57,4 +64,4 @@ with recording() as to:
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     logfire.instrument_anthropic(claude)
     with to.scenario("logfire-anthropic", "logfire", "chat", lambda span: "Message" in span["name"]):
-        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=512)
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)

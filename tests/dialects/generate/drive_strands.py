@@ -28,6 +28,6 @@ with recording() as to:
     with to.scenario(*emitter, "tools", "chat"):
         Agent(model=chat, tools=[find_parcel], name="courier", callback_handler=None)(PROMPT)
     at_anthropic = {"base_url": to.origin, "api_key": "none"}
-    claude = AnthropicModel(client_args=at_anthropic, model_id=ANTHROPIC_MODEL, max_tokens=512)
+    claude = AnthropicModel(client_args=at_anthropic, model_id=ANTHROPIC_MODEL, max_tokens=1000)
     with to.scenario(*emitter, "anthropic", "chat"):
         Agent(model=claude, name="courier", callback_handler=None)(PROMPT)

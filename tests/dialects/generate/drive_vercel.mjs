@@ -5,6 +5,7 @@ import * as resources from "@opentelemetry/resources";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
 import * as ai from "ai";
 import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 
 const [origin, prompt] = process.argv.slice(2);
 const version = JSON.parse(readFileSync("node_modules/ai/package.json", "utf8")).version;
@@ -13,6 +14,10 @@ const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcess
 provider.register();
 const openai = createOpenAI({ compatibility: "strict", baseURL: `${origin}/v1`, apiKey: "none" });
 const anthropic = createAnthropic({ baseURL: `${origin}/v1`, apiKey: "none" });
+if (version.startsWith("7.")) {
+  const { OpenTelemetry } = await import("@ai-sdk/otel");
+  ai.registerTelemetry(new OpenTelemetry());
+}
 const telemetry = {
   isEnabled: true,
   recordInputs: false,
@@ -46,14 +51,12 @@ async function scenario(name, run) {
   await run();
   await provider.forceFlush();
   console.log(JSON.stringify({ version, scenario: name, spans: exporter.getFinishedSpans().map(told) }));
-  for await (const line of answers) if (line === "next") break;
+  await lines.next(); // until it is written down
 }
 
-import { createInterface } from "node:readline";
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const answers = { [Symbol.asyncIterator]: () => ({ next: () => lines.next() }) };
 
-const asked = { prompt, experimental_telemetry: telemetry };
+const asked = { prompt, telemetry, experimental_telemetry: telemetry };
 await scenario("openai", () => ai.generateText({ model: openai.chat("gpt-5-mini"), ...asked }));
 await scenario("responses", () => ai.generateText({ model: openai.responses("gpt-5-mini"), ...asked }));
 await scenario("stream", async () => {
@@ -64,6 +67,6 @@ await scenario("anthropic", () =>
   ai.generateText({ model: anthropic("claude-sonnet-4-5-20250929"), ...asked }),
 );
 await scenario("embeddings", () =>
-  ai.embed({ model: openai.embedding("text-embedding-3-small"), value: prompt, experimental_telemetry: telemetry }),
+  ai.embed({ model: openai.embedding("text-embedding-3-small"), value: prompt, telemetry, experimental_telemetry: telemetry }),
 );
 process.exit(0);

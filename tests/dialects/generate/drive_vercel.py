@@ -1,17 +1,26 @@
 """Vercel's AI SDK: runs drive_vercel.mjs in the folder that is named, where one version of it is installed."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from provider import PROMPT, Provider
-from recording import write
+from recording import Raw, write
 from wire_server import serving
 
 WHO = {"user": "user-42", "session": "conversation-7", "workflow": "find-parcel"}
-LINE = r"ai\.(generateText\.doGenerate|streamText\.doStream|embed\.doEmbed)"
+INNER = re.compile(r"ai\.(generateText\.doGenerate|streamText\.doStream|embed\.doEmbed)")
+
+
+def is_line(span: Raw) -> bool:
+    """Since 7, by the conventions: an embedding has two spans of one name, and the inner one knows the usage."""
+    operation = span["attributes"].get("gen_ai.operation.name", "")
+    standard = operation in {"chat", "embeddings"} and "gen_ai.usage.input_tokens" in span["attributes"]
+    return standard or INNER.fullmatch(span["name"]) is not None
+
 
 folder = Path(sys.argv[1]).resolve()
 script = folder / "drive_vercel.mjs"
@@ -26,7 +35,8 @@ with serving(server):
             major = told["version"].split(".")[0]
             emitter = f"vercel-ai-{major}"
             package = f"ai=={told['version']}"
-            write(emitter, package, told["scenario"], LINE, told["spans"], server.sales, server.server_port, who=WHO)
+            who = {} if major == "7" else WHO  # 7 tells no metadata
+            write(emitter, package, told["scenario"], is_line, told["spans"], server.sales, server.server_port, who=who)
             server.sales.clear()
             server.seed = f"{emitter} {told['scenario']}"
             node.stdin.write("next\n")

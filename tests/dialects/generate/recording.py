@@ -87,7 +87,7 @@ def write(
     """Write the golden file. `lost`: buckets that the emitter drops from its totals; `who`: ids of every line.
 
     What else a line does not tell is seen from its attributes: the counts, models and ids are all different. `truth`
-    overrides what the sales say.
+    overrides what the sales say; `told_wrong`: buckets that the emitter miscounts, as it tells them.
     """
     spans = _normalised(f"{emitter} {scenario}", spans, port)
     is_line = line if callable(line) else lambda span: re.fullmatch(line, span["name"]) is not None
