@@ -90,6 +90,7 @@ COUNTS: Final[Mapping[Field | Bucket, Keys]] = {
         "ai.usage.inputTokens",
         "ai.usage.promptTokens",
         "ai.usage.tokens",  # Vercel's embeddings
+        "gen_ai.response.prompt_tokens",  # Semantic Kernel of .NET
         "llm.usage.prompt_tokens",
     ),
     OUTPUT: (
@@ -98,6 +99,7 @@ COUNTS: Final[Mapping[Field | Bucket, Keys]] = {
         "llm.token_count.completion",
         "ai.usage.outputTokens",
         "ai.usage.completionTokens",
+        "gen_ai.response.completion_tokens",
         "llm.usage.completion_tokens",
     ),
     TOTAL: (
@@ -169,7 +171,7 @@ COUNTS: Final[Mapping[Field | Bucket, Keys]] = {
 
 VALUES: Final[Mapping[Field, Keys]] = {
     "stream": (sc.REQUEST_STREAM, "gen_ai.is_streaming", "llm.is_streaming"),
-    "first_chunk_s": (sc.RESPONSE_TIME_TO_FIRST_CHUNK,),
+    "first_chunk_s": (sc.RESPONSE_TIME_TO_FIRST_CHUNK, "gen_ai.client.operation.time_to_first_chunk"),
     "first_chunk_ms": ("ai.response.msToFirstChunk", "gen_ai.server.time_to_first_token"),
     "finish_reasons": (sc.RESPONSE_FINISH_REASONS, "ai.response.finishReason", "llm.finish_reason"),
     "http_status": (sc.HTTP_STATUS,),

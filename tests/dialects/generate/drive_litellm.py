@@ -39,3 +39,15 @@ with recording() as to:
     with to.scenario("litellm", "litellm", "anthropic", "litellm_request|chat .*"):
         litellm.completion(model=f"anthropic/{ANTHROPIC_MODEL}", messages=ASKED, **at_anthropic)
         told()
+
+    # Below a span of the application LiteLLM writes on that span, unless it is told to make one of its own.
+    asked = {"model": f"openai/{OPENAI_MODEL}", "messages": ASKED, **at_openai}
+    request = to.tracing.get_tracer("shop").start_as_current_span
+    with to.scenario("litellm", "litellm", "in-a-request", "GET /parcels"), request("GET /parcels"):
+        litellm.completion(**asked)
+        time.sleep(1)
+    os.environ["USE_OTEL_LITELLM_REQUEST_SPAN"] = "true"
+    with to.scenario("litellm", "litellm", "own-span", "litellm_request"), request("GET /parcels"):
+        litellm.completion(**asked)
+        litellm.completion(**asked)
+        time.sleep(1)
