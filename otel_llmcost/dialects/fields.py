@@ -172,7 +172,8 @@ COUNTS: Final[Mapping[Field | Bucket, Keys]] = {
 VALUES: Final[Mapping[Field, Keys]] = {
     "stream": (sc.REQUEST_STREAM, "gen_ai.is_streaming", "llm.is_streaming"),
     "first_chunk_s": (sc.RESPONSE_TIME_TO_FIRST_CHUNK, "gen_ai.client.operation.time_to_first_chunk"),
-    "first_chunk_ms": ("ai.response.msToFirstChunk", "gen_ai.server.time_to_first_token"),
+    "first_chunk_ms": ("ai.response.msToFirstChunk",),
+    "first_token": ("gen_ai.server.time_to_first_token",),  # in a unit of the emitter's
     "finish_reasons": (sc.RESPONSE_FINISH_REASONS, "ai.response.finishReason", "llm.finish_reason"),
     "http_status": (sc.HTTP_STATUS,),
     "resends": (sc.HTTP_RESEND_COUNT,),

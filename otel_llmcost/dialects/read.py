@@ -80,7 +80,7 @@ def read_span(span: Span, source: Source) -> LLMCall | None:
         environment=text(resource, sc.DEPLOYMENT_ENVIRONMENT, sc.OLD_DEPLOYMENT_ENVIRONMENT),
         start_ns=span.start_ns,
         end_ns=span.end_ns,
-        ttft_ns=_first_chunk_ns(told),
+        ttft_ns=_first_chunk_ns(told, dialect),
         provider=provider,
         host=host,
         operation=operation,
@@ -317,10 +317,12 @@ def _count_or_none(value: object) -> int | None:
         return None
 
 
-def _first_chunk_ns(told: Told) -> int | None:
+def _first_chunk_ns(told: Told, dialect: Dialect) -> int | None:
     if "first_chunk_s" in told:
         return _nanoseconds(told["first_chunk_s"], 1_000_000_000)
-    return _nanoseconds(told["first_chunk_ms"], 1_000_000) if "first_chunk_ms" in told else None
+    if "first_chunk_ms" in told:
+        return _nanoseconds(told["first_chunk_ms"], 1_000_000)
+    return _nanoseconds(told["first_token"], dialect.first_token_unit_ns) if "first_token" in told else None
 
 
 def _nanoseconds(value: object, unit_ns: int) -> int | None:

@@ -24,7 +24,7 @@ class Dialect:
 
     `cache_beside`: sellers of whose calls it tells cached tokens beside the input, of all others inside;
     `reasoning_beside`: the same of reasoning and output. `tells_streams_after`: a stream has a span for the request,
-    which tells no answer, and one for the answer.
+    which tells no answer, and one for the answer. `first_token_unit_ns`: of `gen_ai.server.time_to_first_token`.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Dialect:
     cache_beside: Providers = frozenset()
     reasoning_beside: frozenset[str] = frozenset()
     tells_streams_after: bool = False
+    first_token_unit_ns: int = 1_000_000_000
 
 
 WIRE: Final = Dialect("wire", (sc.WIRE_SCOPE,))
@@ -69,7 +70,7 @@ DIALECTS: Final = (
     Dialect("langsmith", ("langsmith",)),
     Dialect("langfuse", ("langfuse",)),
     Dialect("google-adk", ("gcp.vertex.agent", "google.adk", "google_adk")),
-    Dialect("strands", ("strands",)),
+    Dialect("strands", ("strands",), first_token_unit_ns=1_000_000),
     Dialect("semantic-kernel", ("semantic_kernel", "Microsoft.SemanticKernel"), cache_beside=_RAW_BESIDE),
     Dialect(
         "agent-framework",

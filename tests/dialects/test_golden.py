@@ -103,6 +103,16 @@ def test_a_recording_tells_whose_call_it_was(pipeline: Pipeline, path: Path) -> 
         assert {name: line[name] for name in WHO if name in line} == found
 
 
+@golden
+def test_the_time_to_the_first_chunk_is_within_the_call(pipeline: Pipeline, path: Path) -> None:
+    """Emitters tell it in seconds and in milliseconds, some under the same name."""
+    document, calls = read(pipeline, path)
+    for line in document["lines"]:
+        call = calls[line["span"]]
+        if call.ttft_ns is not None:
+            assert 1_000_000 <= call.ttft_ns <= call.duration_ns + 2_000_000  # recorded times are whole milliseconds
+
+
 def test_every_recording_is_one_of_its_own_emitter() -> None:
     """A golden file names its package and version, or says that a person wrote it from the package's source."""
     assert GOLDEN
