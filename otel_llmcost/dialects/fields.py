@@ -130,7 +130,10 @@ COUNTS: Final[Mapping[Field | Bucket, Keys]] = {
         "llm.token_count.prompt_details.cache_write",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
     ),
-    Bucket.CACHE_WRITE_1H: (sc.USAGE_CACHE_WRITE_1H,),
+    Bucket.CACHE_WRITE_1H: (
+        sc.USAGE_CACHE_WRITE_1H,
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",  # Anthropic's SDK, of its own
+    ),
     Bucket.CACHE_READ_AUDIO: (sc.USAGE_AUDIO_CACHE_READ, "gen_ai.usage.details.cache_audio_read_tokens"),
     Bucket.CACHE_READ_IMAGE: (sc.USAGE_IMAGE_CACHE_READ,),
     Bucket.CACHE_READ_VIDEO: (sc.USAGE_VIDEO_CACHE_READ,),

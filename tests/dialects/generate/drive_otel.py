@@ -21,6 +21,10 @@ with recording() as to:
     claude = anthropic.Anthropic(base_url=to.origin, api_key="none")
     with to.scenario("anthropic-sdk", "anthropic", "chat", "anthropic.messages.create"):
         claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
+    to.server.caches_for_an_hour = True
+    with to.scenario("anthropic-sdk", "anthropic", "hour", "anthropic.messages.create"):
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
+    to.server.caches_for_an_hour = False
     for instrumentor in (
         OpenAIInstrumentor(),
         AnthropicInstrumentor(),

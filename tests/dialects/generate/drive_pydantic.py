@@ -65,3 +65,6 @@ with recording() as to:
     logfire.instrument_anthropic(claude)
     with to.scenario("logfire-anthropic", "logfire", "chat", lambda span: "Message" in span["name"]):
         claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)
+    to.server.caches_for_an_hour = True
+    with to.scenario("logfire-anthropic", "logfire", "hour", lambda span: "Message" in span["name"]):
+        claude.messages.create(model=ANTHROPIC_MODEL, messages=ASKED, max_tokens=1000)

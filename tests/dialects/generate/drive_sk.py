@@ -29,8 +29,9 @@ with recording() as to, asyncio.Runner() as loop:
     with to.scenario("semantic-kernel", "semantic-kernel", "chat", "chat .*|chat.completions .*"):
         loop.run(ChatCompletionAgent(service=service, name="courier").get_response(messages=PROMPT))
     claude = AsyncAnthropic(base_url=to.origin, api_key="none")
-    claude = AnthropicChatCompletion(ai_model_id=ANTHROPIC_MODEL, async_client=claude)
-    with to.scenario("semantic-kernel", "semantic-kernel", "anthropic", "chat .*", lost=("cache_read", "cache_write")):
+    claude = AnthropicChatCompletion(ai_model_id=ANTHROPIC_MODEL, async_client=claude, api_key="none")
+    everything = ("input", "cache_read", "cache_write", "output")
+    with to.scenario("semantic-kernel", "semantic-kernel", "anthropic", "chat .*", lost=everything):
         loop.run(ChatCompletionAgent(service=claude, name="courier").get_response(messages=PROMPT))
     with to.scenario("semantic-kernel", "semantic-kernel", "tools", "chat .*|chat.completions .*"):
         agent = ChatCompletionAgent(service=service, name="courier", plugins=[Parcels()])

@@ -26,6 +26,7 @@ BEDROCK_MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 REASONED = {"input": 176, "cache_read": 1_024, "output": 100, "reasoning": 200}
 CACHED = {"input": 176, "cache_read": 1_024, "cache_write": 512, "output": 300}
+CACHED_FOR_AN_HOUR = {"input": 176, "cache_read": 1_024, "cache_write_1h": 512, "output": 300}
 EMBEDDED = {"input": 1_200}
 CREATED_S = 1_795_392_000
 
@@ -57,6 +58,7 @@ class Provider(WireServer):
         super().__init__(json_answer({}))
         self.sales: list[Sale] = []
         self.seed = ""
+        self.caches_for_an_hour = False
 
     def take(self, received: Received) -> Answer:
         path, body = received.path, received.json
@@ -165,12 +167,14 @@ def openai_embedding(provider: Provider, path: str, body: dict[str, Any]) -> Ans
 
 
 def anthropic_message(provider: Provider, path: str, body: dict[str, Any]) -> Answer:
-    response_id = provider.sell("anthropic", ANTHROPIC_MODEL, "msg_01" + provider.next_text(22), CACHED)
+    sold = CACHED_FOR_AN_HOUR if provider.caches_for_an_hour else CACHED
+    response_id = provider.sell("anthropic", ANTHROPIC_MODEL, "msg_01" + provider.next_text(22), sold)
+    five_minutes = sold.get("cache_write", 0)
     usage = {
         "input_tokens": 176,
         "cache_read_input_tokens": 1_024,
         "cache_creation_input_tokens": 512,
-        "cache_creation": {"ephemeral_5m_input_tokens": 512, "ephemeral_1h_input_tokens": 0},
+        "cache_creation": {"ephemeral_5m_input_tokens": five_minutes, "ephemeral_1h_input_tokens": 512 - five_minutes},
         "output_tokens": 300,
         "service_tier": "standard",
     }
