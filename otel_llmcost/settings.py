@@ -81,6 +81,12 @@ def _check_dimension(name: str) -> str:
     return name
 
 
+def _check_cluster(name: str) -> str:
+    if name and not re.fullmatch(r"[A-Za-z0-9_.{}-]{1,128}", name):
+        raise ValueError("is no name of a cluster: letters, digits, '_', '-', '.', or a macro such as {cluster}")
+    return name
+
+
 LedgerUrl = Annotated[str, AfterValidator(_check_ledger)]
 Directory = Annotated[str, AfterValidator(_check_directory)]
 DimensionName = Annotated[str, AfterValidator(_check_dimension)]
@@ -210,6 +216,25 @@ class PriceSettings(Section):
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
 
 
+class StorageSettings(Section):
+    """How a ledger in ClickHouse is stored; `otel-llmcost schema apply` brings it there."""
+
+    cluster: Annotated[str, AfterValidator(_check_cluster)] = ""
+    """Name of a cluster: tables are made on all of its servers and replicated. None for one server, an embedded ledger
+    and ClickHouse Cloud."""
+    sharded: Annotated[bool, Field(strict=False)] = False
+    """True: calls are spread over the shards of the cluster, by their ids."""
+    calls_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """How long calls are kept, in days; whole months are dropped once their last day is that old. 0: for ever."""
+    details_days: Annotated[int, Field(ge=0, le=36_500)] = 35
+    """How long the provider's response id and the parent span id of a call are kept, by whole months. 0: as the call."""
+    rollups_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """How long totals by minute, hour and day are kept, by whole months. 0: for ever."""
+    settle_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """How often `otel-llmcost up` stores the totals of hours that are over. 0: never; dashboards are as exact, but
+    slower."""
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -226,6 +251,7 @@ class Settings(Section):
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     prices: PriceSettings = Field(default_factory=PriceSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
 
 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:

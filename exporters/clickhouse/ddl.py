@@ -24,8 +24,8 @@ _CREATED: Final = re.compile(
 )
 _ALTERED: Final = re.compile(r"(ALTER TABLE \{database\}\.(\w+))")
 _ENGINE: Final = re.compile(r"\bENGINE = (\w*MergeTree)\b(?:\(([^)]*)\))?")
-_ALONE: Final = re.compile(r",?\s*non_replicated_deduplication_window = \d+")
-_EMPTY_SETTINGS: Final = re.compile(r"\s*SETTINGS\s*,?\s*$")
+_SETTINGS: Final = re.compile(r"\s*\bSETTINGS (.+)$", re.DOTALL)
+_NOT_REPLICATED: Final = "non_replicated_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Statement:
         if not shards:  # the same rows on every server of every shard
             path = "'/clickhouse/tables/{uuid}/all', '{shard}-{replica}'"
         text = _ENGINE.sub(lambda found: f"ENGINE = {_replicated(found, path)}", text)
-        text = _EMPTY_SETTINGS.sub("", _ALONE.sub("", text))
+        text = _SETTINGS.sub(_settings_of_replicas, text)
         if not shards or not self.creates:
             return (text,)
         whole, local = f"{{database}}.{self.creates}", f"{{database}}.{self.creates}{LOCAL}"
@@ -73,6 +73,11 @@ class Statement:
             text.replace(whole, local, 1),
             f"CREATE TABLE IF NOT EXISTS {whole}{everywhere} AS {local}\nENGINE = {distributed}",
         )
+
+
+def _settings_of_replicas(found: re.Match[str]) -> str:
+    kept = [setting for setting in found[1].split(", ") if not setting.startswith(_NOT_REPLICATED)]
+    return f"\nSETTINGS {', '.join(kept)}" if kept else ""
 
 
 def _replicated(found: re.Match[str], path: str) -> str:

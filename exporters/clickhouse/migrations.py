@@ -7,7 +7,7 @@ before that table ("version 1") has one line a call in another table; apply move
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,6 +117,35 @@ def prepare(ledger: Ledger, cluster: Cluster = ONE_SERVER) -> None:
         apply(ledger, state, cluster)
 
 
+def require_columns(ledger: Ledger, names: Iterable[str]) -> None:
+    """
+    Raises:
+        RetryableError: `call_versions` of this ledger lacks some of them; the lines can go through once it has them.
+    """
+    known = set(_columns(ledger, CALLS))
+    lacking = [name for name in names if name not in known]
+    if lacking:
+        raise RetryableError(
+            f"{ledger.url.address}: {CALLS} lacks the columns {', '.join(lacking)}; see `otel-llmcost schema status`"
+        )
+
+
+def plan(state: State, cluster: Cluster = ONE_SERVER) -> Iterator[str]:
+    """The statements that `apply` runs to create what is missing; lines of version 1 are moved beside them.
+
+    Raises:
+        ConfigError: a migration that was applied has been changed since.
+    """
+    _refuse_changed(state)
+    to_apply = state.to_apply
+    if to_apply:
+        yield from Statement(_CREATE_DATABASE).on(cluster)
+        yield from _CREATE_RECORDS.on(cluster)
+    for migration in to_apply:
+        for statement in migration.statements:
+            yield from statement.on(cluster)
+
+
 def apply(ledger: Ledger, state: State, cluster: Cluster = ONE_SERVER) -> tuple[Migration, ...]:
     """Bring a ledger to this version's schema; what was done. Can be cut off anywhere and run again.
 
@@ -124,11 +153,7 @@ def apply(ledger: Ledger, state: State, cluster: Cluster = ONE_SERVER) -> tuple[
         ConfigError: a migration that was applied has been changed since.
         DeliveryError: the ledger did not answer, or refused.
     """
-    if state.changed:
-        raise ConfigError(
-            f"schema: {', '.join(state.changed)} was applied with other statements than this version has;"
-            " a ledger of a development version cannot be upgraded: copy its lines into a new one"
-        )
+    _refuse_changed(state)
     _run(ledger, Statement(_CREATE_DATABASE), cluster)
     _run(ledger, _CREATE_RECORDS, cluster)
     if state.has_old_calls:
@@ -141,6 +166,14 @@ def apply(ledger: Ledger, state: State, cluster: Cluster = ONE_SERVER) -> tuple[
     if state.has_old_calls:
         _move_old_calls(ledger)
     return state.to_apply
+
+
+def _refuse_changed(state: State) -> None:
+    if state.changed:
+        raise ConfigError(
+            f"schema: {', '.join(state.changed)} was applied with other statements than this version has;"
+            " a ledger of a development version cannot be upgraded: copy its lines into a new one"
+        )
 
 
 def _run(ledger: Ledger, statement: Statement, cluster: Cluster) -> None:

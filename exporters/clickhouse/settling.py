@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Final
 
 from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.exporters.clickhouse.shadows import INSERT_SHADOWS
 
 TOUCH_AGAIN_S: Final = 60.0
 """How long a touch is as good as a new one for the writer that made it."""
@@ -141,11 +142,12 @@ def settle(ledger: Ledger, *, grace_s: float = GRACE_S) -> Settled:
 
 
 def rebuild(ledger: Ledger) -> Settled:
-    """Touch every hour that has calls, and settle all of them anew.
+    """Complete the shadows, touch every hour that has calls, and settle all of them anew.
 
     Raises:
         DeliveryError: the ledger did not answer, or refused.
     """
+    ledger.execute(INSERT_SHADOWS)
     ledger.execute(_TOUCH_ALL)
     return settle(ledger, grace_s=0)
 

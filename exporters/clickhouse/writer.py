@@ -12,8 +12,8 @@ from otel_llmcost.errors import DeliveryError, RetryableError
 from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl, require_packages
 from otel_llmcost.exporters.clickhouse.failures import translated
-from otel_llmcost.exporters.clickhouse.migrations import prepare
-from otel_llmcost.exporters.clickhouse.rows import columns, native_block
+from otel_llmcost.exporters.clickhouse.migrations import prepare, require_columns
+from otel_llmcost.exporters.clickhouse.rows import COLUMNS, columns, native_block
 from otel_llmcost.exporters.clickhouse.settling import TouchedHours
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class _Table:
         try:
             with translated(url.address):
                 prepare(ledger)
+                require_columns(ledger, COLUMNS)
             return cls(ledger)
         except BaseException:
             ledger.close()

@@ -21,6 +21,7 @@ from otel_llmcost.cli import (
     prices,
     query,
     restate,
+    schema,
     up,
     whatif,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "prices",
     "query",
     "restate",
+    "schema",
     "up",
     "whatif",
 ]
@@ -98,6 +100,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     restate,
     whatif,
     ledger_commands,
+    schema,
     config,
 )
 

@@ -4,18 +4,19 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from otel_llmcost.cli import ledger_replay
+from otel_llmcost.cli import ledger_rebuild, ledger_replay, ledger_settle
 from otel_llmcost.cli.actions import Action, add_actions, run_action
 
 NAME: Final = "ledger"
-HELP: Final = "look after the ledger: send again what it did not take"
+HELP: Final = "look after the ledger: send again what it did not take, store totals"
 
-ACTIONS: Final[Sequence[Action]] = (ledger_replay,)
+ACTIONS: Final[Sequence[Action]] = (ledger_replay, ledger_settle, ledger_rebuild)
 
 _EPILOG: Final = """\
 examples:
   otel-llmcost ledger replay --dry-run
   otel-llmcost ledger replay --ledger clickhouse://llmcost@ch.internal:8123/llmcost
+  otel-llmcost ledger settle
 """
 
 

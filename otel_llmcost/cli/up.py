@@ -135,6 +135,7 @@ async def serve(settings: Settings, options: Options) -> None:
         if refresher is not None:
             refresher.start()
             stack.push_async_callback(asyncio.to_thread, refresher.stop)
+        _start_settler(stack, settings)
         intake = TraceIntake(pipeline, writer, kinship_of(settings.identity))
         stack.push_async_callback(intake.close)
         http_port = await _start_http(stack, http_app(intake), options.host, options.http_port, "--http-port")
@@ -163,6 +164,15 @@ def _sink_and_aside(settings: Settings, prices: "HasBook") -> tuple["Sink", "Set
     if letters is None:
         return sink, None
     return sink, Outlet(sink.write, LineCodec(), CallMetrics(settings.metrics.dimensions), letters).set_aside
+
+
+def _start_settler(stack: AsyncExitStack, settings: Settings) -> None:
+    from otel_llmcost.exporters.clickhouse.settler import Settler
+
+    if settings.storage.settle_interval_s:
+        settler = Settler(settings.ledger, settings.storage.settle_interval_s)
+        settler.start()
+        stack.push_async_callback(asyncio.to_thread, settler.stop)
 
 
 async def _start_http(stack: AsyncExitStack, app: Any, host: str, port: int, option: str) -> int:

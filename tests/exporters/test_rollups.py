@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -48,7 +47,7 @@ def empty(ledger: Ledger) -> None:
         ledger.execute(f"TRUNCATE TABLE {{database}}.{table}")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """What ends a settler in the middle."""
 
 
@@ -60,7 +59,7 @@ class KilledAfter(Ledger):
     def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         self.left -= 1
         if self.left < 0:
-            raise Killed
+            raise KilledError
         super().execute(statement, parameters)
 
 
@@ -114,7 +113,7 @@ def apply(step: Any, ledger: Ledger, url: str) -> None:
     else:
         killed = KilledAfter(ledger.url, ledger.client)
         killed.left = step
-        with suppress(Killed):
+        with suppress(KilledError):
             settle(killed, grace_s=0)
 
 

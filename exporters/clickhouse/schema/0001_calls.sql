@@ -8,7 +8,7 @@
 -- prunes by it. Versions of a call may have times on both sides of midnight, for clocks differ. So the writer adds
 -- `shadow` rows: where a line may have another version in a day next to its own (`skew_h` hours apart at most), a row
 -- without content, with the same id and version, stands in that day too and hides the other version there
--- (docs/decisions/0012-days-and-shadows.md).
+-- (docs/decisions/0014-days-and-shadows.md).
 -- PARTITION BY month: what retention drops, and what a merge takes in at once.
 --
 -- EPHEMERAL columns are inserted and not stored. What is stored instead takes fewer bytes, and the view
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS {database}.call_versions
     ts                   DateTime64(9) CODEC(T64, ZSTD(1)),
     trace_id             FixedString(16) CODEC(NONE),
     span_id              FixedString(8) CODEC(NONE),
-    parent_span_id       FixedString(8) CODEC(ZSTD(1)),
+    -- these two serve disputes and traces of the last weeks, and are half of what a line takes: retention drops them
+    parent_span_id       FixedString(8) CODEC(ZSTD(1)) TTL least(month, toDate('2100-01-01')) + toIntervalDay(66),
     source               LowCardinality(String) EPHEMERAL,
     emitter              LowCardinality(String) EPHEMERAL,
     service              LowCardinality(String) CODEC(ZSTD(3)),
@@ -35,7 +36,7 @@ CREATE TABLE IF NOT EXISTS {database}.call_versions
     model                LowCardinality(String) CODEC(ZSTD(3)),
     requested_model      LowCardinality(String) EPHEMERAL,
     operation            LowCardinality(String) EPHEMERAL,
-    response_id          String CODEC(ZSTD(1)),
+    response_id          String CODEC(ZSTD(1)) TTL least(month, toDate('2100-01-01')) + toIntervalDay(66),
     streaming            UInt8 CODEC(T64, ZSTD(1)),
     outcome              LowCardinality(String) CODEC(ZSTD(3)),
     http_status          Nullable(UInt16) CODEC(T64, ZSTD(1)),

@@ -3,7 +3,7 @@
 -- Hours and days that nothing was written to for a while are settled: their totals are stored. The others are live:
 -- computed from `calls` when asked. A view is the one and the other (UNION ALL), and which is which is decided once a
 -- query, by the scalar subquery over hour_states or day_states, which has the same text wherever it stands
--- (docs/decisions/0013-settled-and-live.md).
+-- (docs/decisions/0015-settled-and-live.md).
 --
 -- Hours and days are UTC, as on the providers' invoices. Sums of money skip lines without a price and are NULL where
 -- no line has one; unpriced_calls says how many were skipped.
@@ -136,7 +136,7 @@ CREATE TABLE IF NOT EXISTS {database}.hourly_totals
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(day)
 ORDER BY (hour, environment, service, provider, model, team, feature, agent, workflow, status, reason)
-SETTINGS non_replicated_deduplication_window = 0, ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW {database}.hourly_live AS
 SELECT
@@ -189,7 +189,7 @@ CREATE TABLE IF NOT EXISTS {database}.minute_totals
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(day)
 ORDER BY (minute, environment, provider, model, team, feature)
-SETTINGS non_replicated_deduplication_window = 0, ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW {database}.minute_live AS
 SELECT
@@ -240,7 +240,7 @@ CREATE TABLE IF NOT EXISTS {database}.daily_totals
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(day)
 ORDER BY (day, environment, service, provider, model, team, feature, customer, status)
-SETTINGS non_replicated_deduplication_window = 0, ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW {database}.daily_live AS
 SELECT
@@ -286,7 +286,7 @@ CREATE TABLE IF NOT EXISTS {database}.user_totals
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(day)
 ORDER BY (day, team, customer, user)
-SETTINGS non_replicated_deduplication_window = 0, ttl_only_drop_parts = 1;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW {database}.user_live AS
 SELECT

@@ -1,0 +1,70 @@
+"""How long a ledger keeps what, as TTLs of its tables. Whole months go: a part is dropped, not written again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.exporters.clickhouse.ddl import LOCAL, Cluster, Statement, statements
+
+MONTH_DAYS: Final = 31
+DETAILS: Final[Mapping[str, str]] = {"response_id": "String", "parent_span_id": "FixedString(8)"}
+CALLS: Final = ("call_versions",)
+ROLLUPS: Final = ("hourly_totals", "minute_totals", "daily_totals", "user_totals")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days that calls, their details and their totals are kept at least; 0 is for ever."""
+
+    calls_days: int = 0
+    details_days: int = 35
+    rollups_days: int = 0
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "Retention":
+        """What a ledger was told last.
+
+        Raises:
+            DeliveryError: the ledger does not answer.
+        """
+        rows = ledger.query("SELECT name, value FROM ledger_options FINAL").rows
+        known = {name: value for name, value in rows if name in cls.__dataclass_fields__}
+        return cls(**known)
+
+    def options(self) -> dict[str, int]:
+        """Name → days, as `ledger_options` has them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def changes(old: Retention, new: Retention, cluster: Cluster) -> Iterator[str]:
+    """The statements that lead from one to the other."""
+    if old.calls_days != new.calls_days:
+        yield from _tables(CALLS, "month", new.calls_days, cluster)
+    if old.details_days != new.details_days:
+        for column, type_ in DETAILS.items():
+            ttl = f" TTL {_until('month', new.details_days)}" if new.details_days else " REMOVE TTL"
+            change = f"`{column}` {type_} CODEC(ZSTD(1)){ttl}" if new.details_days else f"`{column}`{ttl}"
+            yield from _alter("call_versions", f"MODIFY COLUMN {change}", cluster)
+    if old.rollups_days != new.rollups_days:
+        yield from _tables(ROLLUPS, "toStartOfMonth(day)", new.rollups_days, cluster)
+    for name, days in new.options().items():
+        if old.options()[name] != days:
+            yield f"INSERT INTO {{database}}.ledger_options (name, value) VALUES ('{name}', {days})"  # noqa: S608 - our own names
+
+
+def _until(month: str, days: int) -> str:
+    """When a month may go: `days` after its last day. Dates end in 2149."""
+    return f"least({month}, toDate('2100-01-01')) + toIntervalDay({days + MONTH_DAYS})"
+
+
+def _tables(names: tuple[str, ...], month: str, days: int, cluster: Cluster) -> Iterator[str]:
+    for name in names:
+        yield from _alter(name, f"MODIFY TTL {_until(month, days)}" if days else "REMOVE TTL", cluster)
+
+
+def _alter(table: str, change: str, cluster: Cluster) -> tuple[str, ...]:
+    """A Distributed table keeps nothing: the change is for the tables of its shards."""
+    is_sharded = any(statement.creates == table and statement.sharded_by for statement in statements())
+    local = LOCAL if cluster.sharded and is_sharded else ""
+    return Statement(f"ALTER TABLE {{database}}.{table}{local} {change}").on(cluster)
