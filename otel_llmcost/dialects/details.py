@@ -11,11 +11,14 @@ from otel_llmcost.dialects.fields import INPUT, OUTPUT
 MAX_DETAILS: Final = 4_096
 """Longest text that is parsed; a dozen counts take a tenth of it."""
 
+_FOR_FIVE_MINUTES: Final = "ephemeral_5m_input_tokens"
+_FOR_AN_HOUR: Final = "ephemeral_1h_input_tokens"
 INSIDE_INPUT: Final[Mapping[str, Bucket]] = {
     "cache_read": Bucket.CACHE_READ,
     "cached_tokens": Bucket.CACHE_READ,
     "cache_creation": Bucket.CACHE_WRITE,
     "cache_write": Bucket.CACHE_WRITE,
+    _FOR_AN_HOUR: Bucket.CACHE_WRITE_1H,
     "audio": Bucket.INPUT_AUDIO,
     "image": Bucket.INPUT_IMAGE,
 }
@@ -37,6 +40,7 @@ _DISJOINT: Final[Mapping[str, str]] = {
     "output_audio_tokens": Bucket.OUTPUT_AUDIO,
     "cache_read_input_tokens": Bucket.CACHE_READ,
     "cache_creation_input_tokens": Bucket.CACHE_WRITE,
+    "cache_creation_ephemeral_1h_input_tokens": Bucket.CACHE_WRITE_1H,  # inside the one before
 }
 """Langfuse's own usage types: every one beside every other."""
 
@@ -67,6 +71,13 @@ def parse_details(value: object) -> Mapping[str, Any] | None:
         if isinstance(found, dict) and all(isinstance(key, str) for key in found):
             return found
     return None
+
+
+def with_all_written(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """LangChain's details with all cache writes in `cache_creation`, which leaves out those told by time to live."""
+    by_time = [details[name] for name in (_FOR_FIVE_MINUTES, _FOR_AN_HOUR) if type(details.get(name)) is int]
+    other = details.get("cache_creation") or 0
+    return {**details, "cache_creation": other + sum(by_time)} if by_time and type(other) is int else details
 
 
 def is_messages_usage(details: Mapping[str, Any]) -> bool:

@@ -249,6 +249,7 @@ def _disjoint_usage(found: Mapping[str, Any], rule: str, flags: list[str]) -> Us
         {bucket: count for bucket, count in counts.items() if bucket in side and count}
         for side in (INPUT_BUCKETS, OUTPUT_BUCKETS)
     ]
+    flags += _unnest(parts[0])  # type: ignore[arg-type]
     totals = [counts.get(name, 0) + sum(side.values()) for name, side in zip((INPUT, OUTPUT), parts, strict=True)]
     return exclusive_usage(
         Side(totals[0], parts[0]),  # type: ignore[arg-type]
@@ -263,7 +264,7 @@ def _add_details(counts: Counts, value: object, inside: Mapping[str, Bucket], si
     if found is None:
         flags.append(f"{UNREADABLE}{side}")
         return
-    for name, count in found.items():
+    for name, count in details.with_all_written(found).items():
         bucket = inside.get(name)
         if bucket is not None and bucket not in counts and count is not None:
             _count(counts, bucket, f"{side}.{name}", count, flags)

@@ -1,11 +1,16 @@
 """Langfuse: its wrapper of OpenAI's client and its LangChain handler."""
 
+import os
+
+os.environ["ANTHROPIC_OPEN_TELEMETRY"] = "false"
+
 from langchain.agents import create_agent
+from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 from langfuse import Langfuse, propagate_attributes
 from langfuse.langchain import CallbackHandler
 from langfuse.openai import OpenAI
-from provider import OPENAI_MODEL, PROMPT
+from provider import ANTHROPIC_MODEL, OPENAI_MODEL, PROMPT
 from recording import recording
 
 ASKED = [{"role": "user", "content": PROMPT}]
@@ -41,3 +46,9 @@ with recording() as to:
     with to.scenario("langfuse-langchain", "langfuse", "agent", "ChatOpenAI"):
         agent = create_agent(model, tools=[find_parcel], name="courier")
         agent.invoke({"messages": ASKED}, config={"callbacks": [CallbackHandler()]})
+    claude = ChatAnthropic(model=ANTHROPIC_MODEL, base_url=to.origin, api_key="none", max_tokens=1000)
+    with to.scenario("langfuse-langchain", "langfuse", "anthropic", "ChatAnthropic.*"):
+        claude.invoke(PROMPT, config={"callbacks": [CallbackHandler()]})
+    to.server.caches_for_an_hour = True
+    with to.scenario("langfuse-langchain", "langfuse", "hour", "ChatAnthropic.*"):
+        claude.invoke(PROMPT, config={"callbacks": [CallbackHandler()]})

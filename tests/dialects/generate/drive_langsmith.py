@@ -2,17 +2,19 @@
 
 import os
 
+os.environ["ANTHROPIC_OPEN_TELEMETRY"] = "false"
 os.environ |= {"LANGSMITH_TRACING": "true", "LANGSMITH_TRACING_MODE": "otel", "LANGSMITH_API_KEY": "none"}
 os.environ["LANGCHAIN_REVISION_ID"] = "1"
 os.environ |= {"LANGSMITH_HIDE_INPUTS": "true", "LANGSMITH_HIDE_OUTPUTS": "false"}
 
 import openai
 from langchain.agents import create_agent
+from langchain_anthropic import ChatAnthropic
 from langchain_core.tracers.langchain import LangChainTracer
 from langchain_openai import ChatOpenAI
 from langsmith import Client
 from langsmith.wrappers import wrap_openai
-from provider import OPENAI_MODEL, PROMPT
+from provider import ANTHROPIC_MODEL, OPENAI_MODEL, PROMPT
 from recording import recording
 
 ASKED = [{"role": "user", "content": PROMPT}]
@@ -38,4 +40,12 @@ with recording() as to:
         langsmith.flush()
     with to.scenario("langsmith-langchain", "langsmith", "agent", "ChatOpenAI", who=who):
         create_agent(model, tools=[find_parcel], name="courier").invoke({"messages": ASKED}, config=thread)
+        langsmith.flush()
+    claude = ChatAnthropic(model=ANTHROPIC_MODEL, base_url=to.origin, api_key="none", max_tokens=1000)
+    with to.scenario("langsmith-langchain", "langsmith", "anthropic", "ChatAnthropic.*"):
+        claude.invoke(PROMPT, config={"callbacks": [tracer]})
+        langsmith.flush()
+    to.server.caches_for_an_hour = True
+    with to.scenario("langsmith-langchain", "langsmith", "hour", "ChatAnthropic.*"):
+        claude.invoke(PROMPT, config={"callbacks": [tracer]})
         langsmith.flush()

@@ -10,6 +10,7 @@ import anthropic
 import boto3
 import openai
 from langchain.agents import create_agent
+from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
 from opentelemetry.instrumentation.bedrock import BedrockInstrumentor
@@ -28,7 +29,8 @@ def find_parcel() -> str:
 
 with recording() as to:
     instrumented = OpenAIInstrumentor()
-    for instrumentor in (instrumented, AnthropicInstrumentor(), BedrockInstrumentor()):
+    anthropic_instrumentor = AnthropicInstrumentor()
+    for instrumentor in (instrumented, anthropic_instrumentor, BedrockInstrumentor()):
         instrumentor.instrument(tracer_provider=to.tracing)
     package = "opentelemetry-instrumentation-"
     client = openai.OpenAI(base_url=f"{to.origin}/v1", api_key="none")
@@ -55,12 +57,16 @@ with recording() as to:
         body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1000, "messages": ASKED}
         bedrock.invoke_model(modelId=BEDROCK_MODEL, body=json.dumps(body))["body"].read()
     instrumented.uninstrument()
+    anthropic_instrumentor.uninstrument()
     LangchainInstrumentor().instrument(tracer_provider=to.tracing)
     model = ChatOpenAI(model=OPENAI_MODEL, base_url=f"{to.origin}/v1", api_key="none")
     with to.scenario("openllmetry-langchain", package + "langchain", "chat", "ChatOpenAI.*"):
         model.invoke(PROMPT)
     with to.scenario("openllmetry-langchain", package + "langchain", "agent", "ChatOpenAI.*"):
         create_agent(model, tools=[find_parcel], name="courier").invoke({"messages": ASKED})
+    chat = ChatAnthropic(model=ANTHROPIC_MODEL, base_url=to.origin, api_key="none", max_tokens=1000)
+    with to.scenario("openllmetry-langchain", package + "langchain", "anthropic", "ChatAnthropic.*"):
+        chat.invoke(PROMPT)
     # Both instrumentations on one call: the inner one is silenced.
     instrumented.instrument(tracer_provider=to.tracing)
     with to.scenario("openllmetry-langchain", package + "langchain", "and-openai", "ChatOpenAI.*"):
