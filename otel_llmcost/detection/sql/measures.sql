@@ -1,7 +1,8 @@
 -- Has a ratio of a series moved for the worse? Judges every minute of [from, to) by the 1, 5, 15 and 60 minutes that end
 -- with it against series_usual (the greatest of last week's, last day's and that of the hour of the day), into anomaly_signals. Ratios hardly follow
 -- the time of day, so they tell a dearer price, a lost cache or a storm of retries where spend alone is too noisy to.
--- Score: the logarithm of the change in standard deviations; of fewer calls than an hour has, the error is larger.
+-- Score: the logarithm of the change in standard deviations; of fewer calls than an hour has, and of shorter times, the
+-- error is larger.
 INSERT INTO {database}.anomaly_signals
 WITH
     {{score}},
@@ -42,7 +43,7 @@ WITH
         FROM minutes
         ARRAY JOIN [1, 5, 15, 60] AS width
         ARRAY JOIN arrayFilter(
-            w -> w.6 >= 5,
+            w -> w.6 >= if(width = 60, 5, 20), -- of few calls the mean says little
             arrayMap(
                 (i, a1, a0, b1, b0, c1, c0, d1, d0, e1, e0, f1, f0) ->
                     (i, a1 - a0, b1 - b0, c1 - c0, d1 - d0, e1 - e0, f1 - f0),
@@ -86,7 +87,7 @@ WITH
             -- failures are counted, and scored as lumps of cost are in spend.sql; the others are means of sizes
             if(measure = 'retry_storm',
                 score(w.failed, base * w.n + 1, 1 / pow(greatest(m.3, 0.3), 2)),
-                log(ratio / base) / greatest(m.3 * sqrt(greatest(1, m.4 / w.n)), 0.03)) AS z,
+                log(ratio / base) / greatest(m.3 * sqrt(greatest(1, m.4 / w.n)), t.min_spread * pow(60 / w.width, 1 / 6))) AS z,
             multiIf(
                 measure = 'retry_storm', w.usd * (1 - base / ratio),
                 measure = 'tokens_per_call', w.usd * (1 - base / ratio),
@@ -94,8 +95,8 @@ WITH
             ) AS excess,
             t.measure_z AS measure_z, t.min_excess_usd AS min_excess_usd,
             -- the least change worth a word
-            multiIf(measure = 'retry_storm', ratio >= greatest(2 * base, 0.2), measure = 'tokens_per_call', ratio >= 1.5 * base,
-                ratio >= 1.15 * base) AS is_large
+            multiIf(measure = 'retry_storm', ratio >= greatest(2 * base, 0.2), measure = 'tokens_per_call', ratio >= 2 * base,
+                ratio >= 1.25 * base) AS is_large
         FROM windows AS w
         INNER JOIN usual AS u ON u.kind = w.kind AND u.key = w.key AND u.hour = toStartOfHour(start + (w.at - 1) * 60, 'UTC')
         ARRAY JOIN u.measures AS m

@@ -25,9 +25,11 @@ WITH
             *,
             [
                 (6, sum(x) OVER w6, sum(seasonal * greatest(level, 1)) OVER w6,
-                    sum(seasonal * least(level, 1)) OVER w6, max(dearest) OVER w6, sum(n_calls) OVER w6, spread6),
+                    sum(seasonal * least(level, 1)) OVER w6, max(dearest) OVER w6, sum(n_calls) OVER w6, spread6,
+                    sum(x) OVER w2, sum(seasonal * greatest(level, 1)) OVER w2),
                 (24, sum(x) OVER w24, sum(frozen) OVER w24,
-                    sum(seasonal * least(level, 1)) OVER w24, max(dearest) OVER w24, sum(n_calls) OVER w24, spread24)
+                    sum(seasonal * least(level, 1)) OVER w24, max(dearest) OVER w24, sum(n_calls) OVER w24, spread24,
+                    sum(x) OVER w8, sum(frozen) OVER w8)
             ] AS windows
         FROM
         (
@@ -37,7 +39,9 @@ WITH
             FROM hours
         )
         WINDOW
+            w2 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 1 PRECEDING AND CURRENT ROW),
             w6 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 5 PRECEDING AND CURRENT ROW),
+            w8 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 7 PRECEDING AND CURRENT ROW),
             w24 AS (PARTITION BY kind, key ORDER BY hour ROWS BETWEEN 23 PRECEDING AND CURRENT ROW)
     ),
     judged AS
@@ -54,6 +58,8 @@ WITH
                 actual <= 1e-12, -sqrt(2 * size * log(1 + low / s.lump / size)),
                 trimmed < t.min_ratio * high OR actual - high < t.min_excess_usd, 0,
                 window_calls < t.min_calls AND NOT is_out_of_scale, 0,
+                -- what is over is no shift: the last third must still be dear
+                w.8 < (1 + t.min_ratio) / 2 * w.9, 0,
                 score(trimmed / s.lump, high / s.lump + 1, size)
             ) AS z
         FROM sums AS s

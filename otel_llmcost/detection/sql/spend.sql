@@ -97,7 +97,7 @@ WITH
                         if(x1 - x0 > 1e-12,
                             if(x1 - x0 < min_ratio * (h1 - h0) OR x1 - x0 - h1 + h0 < min_excess_usd, 0.,
                                 score((x1 - x0) / lump, (h1 - h0) / lump + 1, size)),
-                            if(width < 10, 0., -sqrt(2 * size * log(1 + (l1 - l0) / lump / size)))),
+                            if(width < 5, 0., -sqrt(2 * size * log(1 + (l1 - l0) / lump / size)))),
                         lump
                     ),
                     range(60, length + 1), window_lumps,
