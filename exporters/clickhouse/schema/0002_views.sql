@@ -5,6 +5,9 @@
 -- query, by the scalar subquery over hour_states or day_states, which has the same text wherever it stands
 -- (docs/decisions/0015-settled-and-live.md).
 --
+-- The live queries read the table itself, for the view `calls` has so many columns that naming them all takes a planner
+-- longer than adding up an hour.
+--
 -- Hours and days are UTC, as on the providers' invoices. Sums of money skip lines without a price and are NULL where
 -- no line has one; unpriced_calls says how many were skipped.
 
@@ -163,7 +166,25 @@ SELECT
     sumMap(map(toInt16(floor(8 * log2(greatest(c.duration_ms, 1)))), toUInt64(1))) AS duration_histogram,
     sumMapIf(
         map(toInt16(floor(8 * log2(greatest(toFloat64(ifNull(c.cost_usd, 0)), 1e-12)))), toUInt64(1)), c.cost_usd IS NOT NULL) AS cost_histogram
-FROM {database}.calls AS c
+FROM
+(
+    SELECT
+        ts, environment, service, provider, model, team, feature, agent, workflow, status, reason, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd, duration_ms,
+        cost_rest + reinterpret(
+            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
+            'Decimal(18, 12)') AS cost_usd,
+        list_cost_rest + ifNull(cost_usd, 0) AS list_cost_usd,
+        input_cost_rest + reinterpret(toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens), 'Decimal(18, 12)') AS input_cost_usd,
+        output_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens), 'Decimal(18, 12)') AS output_cost_usd,
+        cache_read_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_read_cost_usd,
+        cache_write_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens), 'Decimal(18, 12)') AS cache_write_cost_usd,
+        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+    FROM {database}.call_versions FINAL
+    WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
+) AS c
 GROUP BY day, hour, environment, service, provider, model, team, feature, agent, workflow, status, reason;
 
 -- Minute by minute, for how fast money is spent.
@@ -202,7 +223,20 @@ SELECT
     sumIf(c.input_tokens + c.output_tokens, c.cost_usd IS NULL) AS unpriced_tokens,
     sum(c.cost_usd) AS cost_usd,
     sum(c.cache_savings_usd) AS cache_savings_usd
-FROM {database}.calls AS c
+FROM
+(
+    SELECT
+        ts, environment, provider, model, team, feature, outcome, input_tokens, output_tokens,
+        cost_rest + reinterpret(
+            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
+            'Decimal(18, 12)') AS cost_usd,
+        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+    FROM {database}.call_versions FINAL
+    WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
+) AS c
 GROUP BY day, hour, minute, environment, provider, model, team, feature;
 
 -- Day by day, by customer too.
@@ -264,7 +298,25 @@ SELECT
     sum(c.cache_write_cost_usd) AS cache_write_cost_usd,
     sum(c.other_cost_usd) AS other_cost_usd,
     sum(c.cache_savings_usd) AS cache_savings_usd
-FROM {database}.calls AS c
+FROM
+(
+    SELECT
+        ts, environment, service, provider, model, team, feature, customer, status, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd,
+        cost_rest + reinterpret(
+            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
+            'Decimal(18, 12)') AS cost_usd,
+        list_cost_rest + ifNull(cost_usd, 0) AS list_cost_usd,
+        input_cost_rest + reinterpret(toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens), 'Decimal(18, 12)') AS input_cost_usd,
+        output_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens), 'Decimal(18, 12)') AS output_cost_usd,
+        cache_read_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_read_cost_usd,
+        cache_write_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens), 'Decimal(18, 12)') AS cache_write_cost_usd,
+        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+    FROM {database}.call_versions FINAL
+    WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
+) AS c
 GROUP BY day, environment, service, provider, model, team, feature, customer, status;
 
 -- Day by day, by user.
@@ -299,7 +351,20 @@ SELECT
     sumIf(c.input_tokens + c.output_tokens, c.cost_usd IS NULL) AS unpriced_tokens,
     sum(c.cost_usd) AS cost_usd,
     sum(c.cache_savings_usd) AS cache_savings_usd
-FROM {database}.calls AS c
+FROM
+(
+    SELECT
+        ts, team, customer, user, outcome, input_tokens, output_tokens,
+        cost_rest + reinterpret(
+            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
+            'Decimal(18, 12)') AS cost_usd,
+        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+    FROM {database}.call_versions FINAL
+    WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
+) AS c
 GROUP BY day, team, customer, user;
 
 -- Hour by hour. A condition on `day` beside the one on `hour` lets a question skip live days that it does not ask for.
