@@ -100,6 +100,13 @@ def metadata_counts(metadata: Mapping[str, Any]) -> dict[Bucket, tuple[str, Any]
     return found
 
 
+def gemini_usage(value: object) -> Mapping[str, Any] | None:
+    """Gemini's usage object in Vercel's metadata of providers, where it is there."""
+    told = [each for each in (parse_details(value) or {}).values() if isinstance(each, Mapping)]
+    found = next((each["usageMetadata"] for each in told if "usageMetadata" in each), None)
+    return found if isinstance(found, Mapping) else None
+
+
 def are_disjoint(details: Mapping[str, Any]) -> bool:
     """Whether usage details are Langfuse's own types; else they are a provider's usage object as it is."""
     return "input" in details or "output" in details

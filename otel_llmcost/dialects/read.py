@@ -24,6 +24,7 @@ from otel_llmcost.dialects.fields import COUNTS, FIELD_OF, INPUT, KEYS_OF, LONG,
 from otel_llmcost.dialects.kinds import is_genai, operation_of
 from otel_llmcost.dialects.selling import host_of, seller_of
 from otel_llmcost.dialects.table import NESTED, WIRE, Dialect, dialect_of
+from otel_llmcost.providers.generate_content import read_usage as read_gemini_usage
 from otel_llmcost.providers.messages import read_usage as read_messages_usage
 from otel_llmcost.providers.openai_usage import read_usage as read_provider_usage
 from otel_llmcost.span import Attributes, Span
@@ -164,6 +165,10 @@ def _usage(  # noqa: PLR0913, PLR0917 - what is told and by whom
             usage = _provider_usage(found, rule, provider, model)
             if usage.known:
                 return usage
+    if "provider_metadata" in told and (found := details.gemini_usage(told["provider_metadata"])):
+        usage = read_gemini_usage(found)
+        if usage.known:
+            return Usage(usage.buckets, True, f"{rule}:provider_usage:{usage.rule}", usage.flags)
     _add_nested(told, counts, flags)
     return _exclusive(counts, dialect, provider, rule, flags)
 
@@ -204,6 +209,11 @@ def _exclusive(known: Counts, dialect: Dialect, provider: str, rule: str, flags:
             parts[bucket] = count  # type: ignore[index]
     if len(input_parts) > 1:
         flags.extend(_unnest(input_parts))
+    reasoning = output_parts.get(Bucket.REASONING, 0)
+    if reasoning and (
+        provider in dialect.reasoning_beside or total == (input_total or 0) + (output_total or 0) + reasoning
+    ):
+        output_total = (output_total or 0) + reasoning
     inside = True
     cached = sum([count for bucket, count in input_parts.items() if bucket in _CACHED])
     if cached and dialect is not WIRE:
@@ -211,8 +221,6 @@ def _exclusive(known: Counts, dialect: Dialect, provider: str, rule: str, flags:
         rule = f"{rule}:{why}"
         if not inside:
             input_total = (input_total or 0) + cached
-    if output_parts and provider in dialect.reasoning_beside:
-        output_total = (output_total or 0) + output_parts.get(Bucket.REASONING, 0)
     return exclusive_usage(
         Side(input_total, input_parts), Side(output_total, output_parts), other=other, rule=rule, flags=tuple(flags)
     )

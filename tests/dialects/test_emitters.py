@@ -289,6 +289,13 @@ def test_ids_of_all_dialects_find_their_fields() -> None:
     assert ("42", "s", "planner", "w", "r") == (call.user, call.session, call.agent, call.workflow, call.run)
 
 
+def test_a_total_that_has_room_for_reasoning_beside_the_output_is_believed() -> None:
+    """Vercel 5 tells Gemini's thoughts so."""
+    counts = {"input_tokens": 1_200, "output_tokens": 100, "reasoning__output_tokens": 200}
+    cached = {"cache_read__input_tokens": 1_024, "total_tokens": 1_500}
+    assert OPENAI == read(semconv("gcp.gemini", "gemini-2.5-flash", **counts, **cached), "any").usage.buckets
+
+
 def test_the_first_name_of_a_field_wins_in_any_order_of_the_attributes() -> None:
     """Current conventions before older ones and before an emitter's own."""
     attributes = {

@@ -1,5 +1,6 @@
 // Vercel's AI SDK, the version that lies in the folder: prints one JSON line per scenario, for drive_vercel.py.
 import { createAnthropic } from "@ai-sdk/anthropic";
+import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
 import * as resources from "@opentelemetry/resources";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
@@ -18,6 +19,7 @@ if (version.startsWith("7.")) {
   const { OpenTelemetry } = await import("@ai-sdk/otel");
   ai.registerTelemetry(new OpenTelemetry());
 }
+const google = createGoogleGenerativeAI({ baseURL: `${origin}/v1beta`, apiKey: "none" });
 const telemetry = {
   isEnabled: true,
   recordInputs: false,
@@ -69,4 +71,11 @@ await scenario("anthropic", () =>
 await scenario("embeddings", () =>
   ai.embed({ model: openai.embedding("text-embedding-3-small"), value: prompt, telemetry, experimental_telemetry: telemetry }),
 );
+await scenario("gemini", () => ai.generateText({ model: google("gemini-2.5-flash"), ...asked }));
+if (!version.startsWith("4.")) {
+  await scenario("gemini-stream", async () => {
+    const result = ai.streamText({ model: google("gemini-2.5-flash"), ...asked });
+    for await (const _ of result.textStream);
+  });
+}
 process.exit(0);

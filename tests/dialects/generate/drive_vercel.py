@@ -36,7 +36,9 @@ with serving(server):
             emitter = f"vercel-ai-{major}"
             package = f"ai=={told['version']}"
             who = {} if major == "7" else WHO  # 7 tells no metadata
-            write(emitter, package, told["scenario"], is_line, told["spans"], server.sales, server.server_port, who=who)
+            lost = ("reasoning",) if (major, told["scenario"]) == ("4", "gemini") else ()
+            seen = (told["spans"], server.sales, server.server_port)
+            write(emitter, package, told["scenario"], is_line, *seen, who=who, lost=lost)
             server.sales.clear()
             server.seed = f"{emitter} {told['scenario']}"
             node.stdin.write("next\n")

@@ -16,10 +16,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PYTHON_GROUPS = sorted(path.stem.removeprefix("constraints-") for path in HERE.glob("constraints-*.txt"))
 NPM = {  # the SDK and its providers of the same generation
-    "vercel4": ("ai@4.3.19", "@ai-sdk/openai@1.3.24", "@ai-sdk/anthropic@1.2.12", "zod@3"),
-    "vercel5": ("ai@5.0.277", "@ai-sdk/openai@2", "@ai-sdk/anthropic@2"),
-    "vercel6": ("ai@6.0.326", "@ai-sdk/openai@3", "@ai-sdk/anthropic@3"),
-    "vercel7": ("ai@7.0.173", "@ai-sdk/openai@4", "@ai-sdk/anthropic@4", "@ai-sdk/otel@1"),
+    "vercel4": ("ai@4.3.19", "@ai-sdk/openai@1.3.24", "@ai-sdk/anthropic@1.2.12", "@ai-sdk/google@1", "zod@3"),
+    "vercel5": ("ai@5.0.277", "@ai-sdk/openai@2", "@ai-sdk/anthropic@2", "@ai-sdk/google@2"),
+    "vercel6": ("ai@6.0.326", "@ai-sdk/openai@3", "@ai-sdk/anthropic@3", "@ai-sdk/google@3"),
+    "vercel7": ("ai@7.0.173", "@ai-sdk/openai@4", "@ai-sdk/anthropic@4", "@ai-sdk/google@4", "@ai-sdk/otel@1"),
 }
 OTEL_JS = ("@opentelemetry/api@1", "@opentelemetry/sdk-trace-node@2", "@opentelemetry/resources@2")
 
