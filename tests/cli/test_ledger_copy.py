@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from factories import START_NS, make_call, make_cost
+from factories import START_NS, make_call
 from otel_llmcost.call import Source
 from otel_llmcost.cli import main
 from otel_llmcost.exporters import open_sink
@@ -16,7 +16,7 @@ from otel_llmcost.exporters.clickhouse import copying
 from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.pricing import PriceBook
-from up_process import Up, environment, running_up
+from up_process import GENAI, Up, environment, export, running_up
 
 DAY_NS = 86_400_000_000_000
 LINES = 400
@@ -151,7 +151,7 @@ def test_lines_that_only_the_target_has_are_told(source, up, capsys) -> None:
     Each day and measure that differs is a row of a table, and the exit code is 1.
     """
     assert 0 == copy(source, address(up))
-    write(address(up), [make_call(77, cost=make_cost())])
+    export(up, GENAI)
 
     assert 1 == copy(source, address(up))
     out = capsys.readouterr().out
