@@ -118,7 +118,3 @@ class _Table:
             archive_book(self.ledger, book)
         except DeliveryError as error:
             logger.warning("otel-llmcost: the price book %s is not archived: %s", book.version, error)
-
-
-create_missing = prepare
-"""The name of before; use `migrations.prepare`."""
