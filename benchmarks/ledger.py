@@ -197,10 +197,9 @@ def report_chargeback(ledger: Ledger, end: datetime, times: int) -> None:
     raw = ledger.query(RAW_CHARGEBACK.format(**dates)).rows
     took_s = time.monotonic() - begin
     calls = sum(row[2] for row in raw)
-    print(
-        f"\nchargeback of 30 days by team and model, {len(rolled)} rows of {calls:,} calls: {p50:.0f} / {p95:.0f} ms;"
-    )
-    print(f"  straight from the calls {took_s:.1f} s; {'equal to the last digit' if rolled == raw else 'NOT EQUAL'}")
+    print(f"\nchargeback of 30 days by team and model, {len(rolled)} rows of {calls:,} calls:")
+    print(f"  {p50:.0f} / {p95:.0f} ms ({cpu:.0f} CPU); straight from the calls {took_s:.1f} s;", end=" ")
+    print("equal to the last digit" if rolled == raw else "NOT EQUAL")
 
 
 def report_inserts(ledger: Ledger, rows: int = 1_000_000, chunk: int = 100_000) -> None:

@@ -74,7 +74,8 @@ def records(draw: st.DrawFn) -> LLMCall:
     """A record of one of few calls around midnight; records of a call differ in all that observers differ in."""
     number = draw(st.integers(1, 6))
     source = draw(st.sampled_from([Source.WIRE, Source.SDK_SPAN, Source.IMPORT]))
-    apart_h = 25 if source is Source.IMPORT else 0.49
+    hidden_by = draw(st.sampled_from([b"", b"", b"", b"another call, now"[:16]]))
+    apart_h = 25 if source is Source.IMPORT or hidden_by else 0.49
     start_ns = MIDNIGHT_NS + (number - 3) * HOUR_NS // 3 + int(draw(st.floats(-apart_h, apart_h)) * HOUR_NS)
     cost: Cost = draw(
         st.sampled_from([make_cost(), make_cost(effective=Amounts(input_usd=Decimal("0.7"))), Cost(Status.UNPRICED)])
@@ -82,6 +83,7 @@ def records(draw: st.DrawFn) -> LLMCall:
     call = make_call(
         number + (100 if source is Source.IMPORT else 0),
         source=source,
+        duplicate_of=hidden_by,
         start_ns=start_ns,
         end_ns=start_ns + draw(st.integers(0, 10**10)),
         outcome=draw(st.sampled_from(list(Outcome))),
@@ -118,13 +120,13 @@ def apply(step: Any, ledger: Ledger, url: str) -> None:
 
 
 def lines_of(written: list[LLMCall]) -> list[LLMCall]:
-    """The newest record of each call."""
+    """The newest record of each call, but those that repeat another one."""
     newest: dict[bytes, LLMCall] = {}
     for call in written:
         known = newest.get(call.call_id)
         if known is None or first_version(call) > first_version(known):
             newest[call.call_id] = call
-    return list(newest.values())
+    return [call for call in newest.values() if not call.duplicate_of]
 
 
 def hours_of(lines: list[LLMCall]) -> dict[tuple[datetime, str], tuple[int, int, Decimal | None]]:
