@@ -1,7 +1,7 @@
 """A labelled set from outside: a folder with series.csv (or series.parquet) and labels.csv.
 
-series: series_kind, series_key, minute (ISO 8601, UTC), calls, cost_usd; where known also errors, retries, max_call_usd,
-input_tokens, output_tokens, cache_read_tokens. labels: series_kind, series_key, start, end, fault, size.
+series: series_kind, series_key, minute (ISO 8601, UTC), calls, cost_usd; where known also errors, retries,
+max_call_usd, input_tokens, output_tokens, cache_read_tokens. labels: series_kind, series_key, start, end, fault, size.
 """
 
 import csv

@@ -16,7 +16,7 @@ def static_threshold(usd: Floats, warm_up: int) -> Firing:
     return hour > 1.5 * hour[:warm_up].max()
 
 
-def three_sigma(usd: Floats, warm_up: int) -> Firing:
+def three_sigma(usd: Floats, _: int) -> Firing:
     """The last 5 minutes are 3 standard deviations off the mean of those of the last 24 hours, either way."""
     recent = trailing(usd, 5)
     mean = trailing(recent, DAY) / DAY
@@ -24,7 +24,7 @@ def three_sigma(usd: Floats, warm_up: int) -> Firing:
     return np.abs(recent - mean) > 3 * spread
 
 
-def ratio(usd: Floats, warm_up: int) -> Firing:
+def ratio(usd: Floats, _: int) -> Firing:
     """The last hour costs more than 150 % of the same hour yesterday."""
     hour = trailing(usd, 60)
     yesterday = np.concatenate((np.zeros(DAY), hour[:-DAY]))

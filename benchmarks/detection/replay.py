@@ -68,8 +68,8 @@ def prepare(ledger: Ledger) -> None:
 def take_series(ledger: Ledger) -> None:
     """Rows that are series already, in place of features: nothing is known of what they share."""
     ledger.execute(
-        "CREATE TABLE {database}.series_rows (series_kind String, series_key String, minute DateTime('UTC'), calls UInt64,"
-        " errors UInt64, retries UInt64, cost_usd Float64, max_call_usd Float64, input_tokens UInt64,"
+        "CREATE TABLE {database}.series_rows (series_kind String, series_key String, minute DateTime('UTC'),"
+        " calls UInt64, errors UInt64, retries UInt64, cost_usd Float64, max_call_usd Float64, input_tokens UInt64,"
         " output_tokens UInt64, cache_read_tokens UInt64) ENGINE = MergeTree ORDER BY (minute, series_kind, series_key)"
     )
     ledger.execute(

@@ -52,7 +52,7 @@ def features(rng: np.random.Generator, traces: dict[str, Trace]) -> list[Feature
     return drawn
 
 
-def traffic(
+def traffic(  # noqa: PLR0913, PLR0917 - one of each
     feature: Feature, trace: Trace, minutes: int, thinned: Floats, modifiers: Modifiers, rng: np.random.Generator
 ) -> dict[str, Floats]:
     """Columns of series_minute. `thinned` is the share of the recorded requests that a minute takes."""

@@ -147,7 +147,7 @@ def traffic(feature: Feature, minutes: int, modifiers: Modifiers, rng: np.random
     return priced(feature, calls, tokens_in, tokens_out, modifiers, rng)
 
 
-def priced(
+def priced(  # noqa: PLR0913, PLR0917 - one of each
     feature: Feature,
     calls: NDArray[np.int64],
     tokens_in: tuple[Floats, Floats],

@@ -18,19 +18,26 @@ MINUTE = timedelta(minutes=1)
 OFFICE = "if(h BETWEEN 8 AND 17 AND d % 7 < 5, 30, 2)"
 """Calls per minute: weekdays from 8 to 18, little else."""
 
-TABLES = (
-    "CREATE TABLE {database}.rows (series_kind String, series_key String, minute DateTime('UTC'), calls UInt64,"
-    " errors UInt64, retries UInt64, conversations UInt64, cost_usd Nullable(Float64), max_call_usd Nullable(Float64),"
-    " input_tokens UInt64, output_tokens UInt64, cache_read_tokens UInt64) ENGINE = MergeTree ORDER BY minute",
-    "CREATE OR REPLACE VIEW {database}.series_minute AS SELECT * FROM {database}.rows",
-    "CREATE TABLE {database}.pairs (series_kind String, series_key String, other_kind String, other_key String,"
-    " minute DateTime('UTC'), cost_usd Float64) ENGINE = MergeTree ORDER BY minute",
-    "CREATE OR REPLACE VIEW {database}.series_shared AS SELECT * FROM {database}.pairs UNION ALL SELECT other_kind,"
-    " other_key, series_kind, series_key, minute, cost_usd FROM {database}.pairs",
-    "CREATE TABLE {database}.calls (ts DateTime64(9), agent String, feature String, service String, session String,"
-    " run String, trace_id String, model String, input_tokens UInt64, output_tokens UInt64,"
-    " cost_usd Nullable(Decimal(18, 12)), usage_known UInt8) ENGINE = MergeTree ORDER BY ts",
-)
+TABLES = """
+CREATE TABLE {database}.rows
+(
+    series_kind String, series_key String, minute DateTime('UTC'), calls UInt64, errors UInt64, retries UInt64,
+    conversations UInt64, cost_usd Nullable(Float64), max_call_usd Nullable(Float64), input_tokens UInt64,
+    output_tokens UInt64, cache_read_tokens UInt64
+) ENGINE = MergeTree ORDER BY minute;
+CREATE OR REPLACE VIEW {database}.series_minute AS SELECT * FROM {database}.rows;
+CREATE TABLE {database}.pairs
+(
+    series_kind String, series_key String, other_kind String, other_key String, minute DateTime('UTC'), cost_usd Float64
+) ENGINE = MergeTree ORDER BY minute;
+CREATE OR REPLACE VIEW {database}.series_shared AS SELECT * FROM {database}.pairs
+UNION ALL SELECT other_kind, other_key, series_kind, series_key, minute, cost_usd FROM {database}.pairs;
+CREATE TABLE {database}.calls
+(
+    ts DateTime64(9), agent String, feature String, service String, session String, run String, trace_id String,
+    model String, input_tokens UInt64, output_tokens UInt64, cost_usd Nullable(Decimal(18, 12)), usage_known UInt8
+) ENGINE = MergeTree ORDER BY ts
+"""
 
 
 class SeriesLedger:
@@ -39,7 +46,7 @@ class SeriesLedger:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         ledger.execute("CREATE DATABASE IF NOT EXISTS {database}")
-        for statement in (*TABLES, *schema()):
+        for statement in (*TABLES.split(";"), *schema()):
             if "series_minute AS\nSELECT\n" not in statement and "series_shared AS\nSELECT\n" not in statement:
                 ledger.execute(statement)
 
@@ -61,7 +68,8 @@ class SeriesLedger:
         self.ledger.execute(
             "INSERT INTO {database}.rows SELECT {kind:String}, {key:String}, {start:DateTime('UTC')} + m * 60, calls,"
             " failed, failed, 1, usd, dearest, inputs, calls * 100, cached FROM (SELECT *,"
-            f" toUInt64({inputs}) AS inputs, toUInt64({cached}) AS cached, toUInt64({failed}) AS failed, {dearest} AS dearest"
+            f" toUInt64({inputs}) AS inputs, toUInt64({cached}) AS cached, toUInt64({failed}) AS failed,"
+            f" {dearest} AS dearest"
             f" FROM (SELECT *, toFloat64({usd}) AS usd FROM (SELECT *, toUInt64(round({calls})) AS calls"
             " FROM (SELECT number AS m, intDiv(m, 1440) AS d, intDiv(m % 1440, 60) AS h,"
             " 0.85 + 0.3 * (cityHash64(m, {key:String}) % 1000) / 1000 AS noise"

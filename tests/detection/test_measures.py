@@ -85,8 +85,9 @@ def talk(
 ) -> None:
     """Calls of one conversation, a minute apart."""
     series.ledger.execute(
-        "INSERT INTO {database}.calls SELECT {begin:DateTime64(9, 'UTC')} + toIntervalMinute(number), 'helper', '', 'bot',"
-        f" {{name:String}}, '', '', 'gpt-4o', toUInt64({tokens}), toUInt64({output}), 0.02, 1 FROM numbers({{turns:UInt64}})",
+        "INSERT INTO {database}.calls SELECT {begin:DateTime64(9, 'UTC')} + toIntervalMinute(number), 'helper', '',"
+        f" 'bot', {{name:String}}, '', '', 'gpt-4o', toUInt64({tokens}), toUInt64({output}), 0.02, 1"
+        " FROM numbers({turns:UInt64})",
         {"begin": begin, "name": name, "turns": turns},
     )
 

@@ -1,6 +1,7 @@
 """What a series costs against what it is expected to: rises, shapes, sparse and new series, silence, shifts, drifts."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from series_ledger import DAY, HOUR, MINUTE, OFFICE, START, SeriesLedger
@@ -181,18 +182,26 @@ def test_late_lines_are_judged_when_they_land(series: SeriesLedger) -> None:
     assert 1 == len(series.anomalies())
 
 
+def rounded(series: SeriesLedger) -> list[dict[str, Any]]:
+    """Anomalies with numbers of 9 digits: sums of floats depend on their order in the last ones."""
+    return [
+        {name: float(f"{value:.9g}") if isinstance(value, float) else value for name, value in anomaly.items()}
+        for anomaly in series.anomalies()
+    ]
+
+
 def test_judging_again_says_the_same(series: SeriesLedger) -> None:
     """
     Signals and anomalies follow from the data alone, also when time is cut otherwise.
     """
     series.fill("search", rising(3))
     series.judge(NOON - HOUR, NOON + 90 * MINUTE)
-    first = (series.signals(), series.anomalies())
+    first = (series.signals(), rounded(series))
 
     for begin in range(-60, 90, 30):
         run.judge(series.ledger, NOON + timedelta(minutes=begin), NOON + timedelta(minutes=begin + 30))
 
-    assert first == (series.signals(), series.anomalies())
+    assert first == (series.signals(), rounded(series))
 
 
 def test_a_threshold_that_is_set_counts(series: SeriesLedger) -> None:
