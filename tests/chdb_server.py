@@ -2,7 +2,7 @@
 
 The engine and the client are the real ones; this file is the door between them, for no server binary is at hand in a
 test run. It knows what clickhouse-connect sends: a statement in the body or in `?query=`, settings and `param_<name>`
-in the URL, Native blocks of an insert in the body, Basic credentials.
+in the URL, the rows of an insert in the body, Basic credentials.
 """
 
 import json
@@ -26,12 +26,12 @@ USER = "ledger"
 PASSWORD = "pa/ss:w@rd?#%"
 
 _LINES = re.compile(rb"INSERT INTO [^ ]+\.call_versions\b")
-_INSERT = re.compile(rb"^INSERT INTO (?P<target>.+?) FORMAT Native\s*", re.DOTALL)
+_INSERT = re.compile(rb"^INSERT INTO (?P<target>.+?) FORMAT (?P<format>Native|TabSeparated)\s*", re.DOTALL)
 
 
 class ChdbServer(ThreadingHTTPServer):
-    """`faults` are used up one per insert of lines: ('lost answer',), ('lost request',), (HTTP status, ClickHouse code or None),
-    or None for an insert that goes well.
+    """`faults` are used up one per insert of lines: ('lost answer',), ('lost request',), (HTTP status, ClickHouse code
+    or None), or None for an insert that goes well.
     """
 
     daemon_threads = True
@@ -59,7 +59,8 @@ class ChdbServer(ThreadingHTTPServer):
                 result = backend._run_with_settings(statement, "TabSeparated", settings, bound, database)
                 return bytes(result.bytes() or b"")
             with _temporary(statement[insert.end() :] + body) as path:
-                sql = f"INSERT INTO {insert['target'].decode()} FROM INFILE '{path}' FORMAT Native"
+                target, form = insert["target"].decode(), insert["format"].decode()
+                sql = f"INSERT INTO {target} FROM INFILE '{path}' FORMAT {form}"
                 backend._run_with_settings(sql, "TabSeparated", settings, bound, database)
             return b""
 

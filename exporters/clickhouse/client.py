@@ -204,20 +204,22 @@ class Ledger:
             stream.write_table(columns)
         self.insert(table, columns.column_names, sink.getvalue().to_pybytes(), "ArrowStream")
 
-    def insert(self, table: str, columns: Sequence[str], block: bytes, block_format: str) -> None:
-        """Store a block of rows; return when the server has stored it. The same block again changes nothing.
+    def insert(self, table: str, columns: Sequence[str], block: bytes, block_format: str, *, once: bool = True) -> None:
+        """Store a block of rows; return when the server has stored it. The same block again changes nothing, unless
+        `once` is False.
 
         Raises:
             DeliveryError: it was not stored; the text holds no value of it.
         """
-        settings = {
+        settings: dict[str, Any] = {
             # Answer when the rows are stored, not when they are buffered.
             "async_insert": 0,
             "wait_end_of_query": 1,
             # The same batch again, after an answer that was lost on the way, is dropped by the server.
-            "insert_deduplicate": 1,
-            "insert_deduplication_token": blake2b(block, digest_size=16).hexdigest(),
+            "insert_deduplicate": int(once),
         }
+        if once:
+            settings["insert_deduplication_token"] = blake2b(block, digest_size=16).hexdigest()
         with translated(self.url.address):
             self.client.raw_insert(
                 f"`{self.url.database}`.{table}",

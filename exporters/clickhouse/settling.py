@@ -11,7 +11,7 @@ which one counts. If nobody settles, everything is live: as exact, and slower.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import groupby
 from secrets import randbits
 from time import monotonic
@@ -34,12 +34,9 @@ TOTALS: Final[Mapping[str, Sequence[str]]] = {"hour": ("hourly", "minute"), "day
 """Grain → the totals that are made together; `<name>_live` is the query, `<name>_totals` the table."""
 _KEYS: Final = {"hour": "day, hour", "day": "day"}
 _HOUR_NS: Final = 3_600_000_000_000
+_LAST_SECOND: Final = 2**32 - 1
+"""Of a DateTime: the year 2106."""
 
-_TOUCH: Final = """
-INSERT INTO {database}.touched_hours (day, hour)
-SELECT toDate32(moment, 'UTC'), toStartOfHour(moment, 'UTC')
-FROM (SELECT fromUnixTimestamp64Second(arrayJoin({seconds:Array(Int64)})) AS moment)
-"""
 _TOUCH_ALL: Final = (
     "INSERT INTO {database}.touched_hours (day, hour) SELECT DISTINCT day, hour FROM {database}.hourly_live"
 )
@@ -106,9 +103,18 @@ class TouchedHours:
         new = [hour for hour in hours if moment - self._touched.get(hour, -self._again_s) >= self._again_s]
         if not new:
             return
-        self._ledger.execute(_TOUCH, {"seconds": [hour * 3600 for hour in sorted(new)]})
+        rows = "".join(map(_touched_row, sorted(new)))
+        # The time of a touch is the server's, so the same hours again are another touch.
+        self._ledger.insert("touched_hours", ("day", "hour"), rows.encode(), "TabSeparated", once=False)
         kept = {hour: at for hour, at in self._touched.items() if moment - at < self._again_s}
         self._touched = kept | dict.fromkeys(new, moment)
+
+
+def _touched_row(hour: int) -> str:
+    """An hour since 1970 as the table has it; its DateTime ends at both ends where the engine's own does."""
+    moment = datetime.fromtimestamp(hour * 3600, UTC)
+    stored = datetime.fromtimestamp(min(max(hour * 3600, 0), _LAST_SECOND), UTC)
+    return f"{moment:%Y-%m-%d}\t{stored:%Y-%m-%d %H:%M:%S}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from factories import make_call
+from otel_llmcost.exporters import open_sink
 from sql_requests import KINDS_ROW, ask, basic, code_of
 from up_process import Up, connect
 
@@ -82,3 +84,13 @@ def test_reading_stays_read_only_for_a_writer(writable: Up) -> None:
     assert (500, "164") == code_of(
         ask(writable, method="GET", query="INSERT INTO kinds (i) VALUES (1)", headers=headers)[0]
     )
+
+
+def test_an_applications_ledger_may_be_the_endpoint(writable: Up, writer: Client, monkeypatch) -> None:
+    """Lines, the hours that they touch and their price book go in by statements that the endpoint takes."""
+    monkeypatch.setenv("OTEL_LLMCOST_LEDGER_PASSWORD", "pa:ss wörd")
+    sink = open_sink(f"clickhouse://default@127.0.0.1:{writable.ports['ClickHouse']}/llmcost")
+    sink.write([make_call(number, service="through the endpoint") for number in range(1, 4)])
+    sink.close()
+    asked = "SELECT count(), (SELECT count() > 0 FROM touched_hours) FROM calls WHERE service = 'through the endpoint'"
+    assert [(3, 1)] == [tuple(map(int, row)) for row in writer.query(asked).result_rows]
