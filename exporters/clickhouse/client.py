@@ -217,6 +217,10 @@ class Ledger:
             "wait_end_of_query": 1,
             # The same batch again, after an answer that was lost on the way, is dropped by the server.
             "insert_deduplicate": int(once),
+            # Clocks that are years off make a part a month.
+            "max_partitions_per_insert_block": 0,
+            # No insert goes on long after its sender gave it up: settling counts on that.
+            "max_execution_time": ANSWER_TIMEOUT_S,
         }
         if once:
             settings["insert_deduplication_token"] = blake2b(block, digest_size=16).hexdigest()

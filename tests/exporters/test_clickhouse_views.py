@@ -172,3 +172,21 @@ def test_coverage_counts_what_has_a_price_and_an_owner(sink: Sink, url: str) -> 
 
     by_reason = {"unknown model": 1, "usage unknown": 1}
     assert [(4, 2, 2_407, 2_400, 2, 1, {"exact": 2, "unpriced": 2}, by_reason)] == rows
+
+
+def test_a_batch_of_all_years_is_stored(sink: Sink, url: str) -> None:
+    """
+    Clocks that are years off, times out of order: every line is there, once, and found by its time.
+    """
+    times_ns = [number * 240 * 24 * HOUR_NS for number in range(1, 250)]
+    calls = [make_call(number, start_ns=at, end_ns=at) for number, at in enumerate(times_ns)]
+    sink.write(calls[::-1])
+
+    with Ledger.open(url) as ledger:
+        assert [(249, 249)] == ledger.query("SELECT count(), uniqExact(call_id) FROM calls").rows
+        assert [(249,)] == ledger.query("SELECT sum(calls) FROM calls_daily").rows
+        late = ledger.query("SELECT count() FROM calls WHERE ts >= '2100-01-01 00:00:00'").rows
+        early = ledger.query("SELECT count() FROM calls WHERE ts < '1980-01-01 00:00:00'").rows
+
+    assert [(sum(call.start_ns >= 4_102_444_800 * 10**9 for call in calls),)] == late
+    assert [(sum(call.start_ns < 315_532_800 * 10**9 for call in calls),)] == early
