@@ -120,6 +120,18 @@ def report(title: str, sets: list[dict[str, Score]]) -> None:
         if all(name in one for one in sets):
             print(f"| {name} | {_row(together([one[name] for one in sets]))} |")
     ours = together([one[OURS] for one in sets])
+    print("\n| calls a minute | size | faults | found | median minutes |\n| --- | --- | ---: | ---: | ---: |")
+    for density, least, most in (("under 0.5", 0, 0.5), ("0.5 to 8", 0.5, 8), ("over 8", 8, 1e9)):
+        for label, low, high in (("under 2x, drifts", 0.001, 1.999), ("2x and over, silence", 1.999, 1e9)):
+            some = ours.of(
+                fault
+                for fault, _ in ours.faults
+                if least <= fault.calls_per_minute < most
+                and (low <= (1.0 if fault.kind == "drift" else fault.size or 9.0) < high)
+            )
+            if some.faults:
+                found = sum(minutes is not None for _, minutes in some.faults)
+                print(f"| {density} | {label} | {len(some.faults)} | {found} | {some.median_minutes:g} |")
     print("\n| fault | size | faults | found | median minutes |\n| --- | --- | ---: | ---: | ---: |")
     for kind in sorted({fault.kind for fault, _ in ours.faults}):
         for label, low, high in (

@@ -12,13 +12,15 @@ HOUR = 60
 
 @dataclass(frozen=True)
 class Fault:
-    """A label: [start, end) in minutes since the first one. `size` is the multiple of the feature's usual cost."""
+    """A label: [start, end) in minutes since the first one. `size` is the multiple of the feature's usual cost, and
+    `calls_per_minute` what it usually does."""
 
     kind: str
     feature: str
     start: int
     end: int
     size: float
+    calls_per_minute: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _draw(name: str, feature: Feature, at: int, rng: np.random.Generator) -> Fau
         at = start
         while at // DAY % 7 >= 5:
             at += DAY
-    return Fault(name, feature.name, at, at + int(length), size)
+    return Fault(name, feature.name, at, at + int(length), size, feature.calls_per_minute)
 
 
 def _cache_loss_size(feature: Feature) -> float:

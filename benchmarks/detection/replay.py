@@ -34,6 +34,7 @@ SELECT series.1 AS series_kind, series.2 AS series_key, minute, sum(c.calls) AS 
     sum(c.cache_read_tokens) AS cache_read_tokens
 FROM {database}.cells AS c
 ARRAY JOIN [('total', ''), ('team', team), ('feature', feature), ('model', model), ('user', user)] AS series
+WHERE c.minute >= {start:DateTime('UTC')} AND c.minute < {until:DateTime('UTC')}
 GROUP BY series_kind, series_key, minute;
 CREATE OR REPLACE VIEW {database}.series_shared AS
 SELECT series.1 AS series_kind, series.2 AS series_key, other.1 AS other_kind, other.2 AS other_key, minute,
@@ -41,7 +42,7 @@ SELECT series.1 AS series_kind, series.2 AS series_key, other.1 AS other_kind, o
 FROM {database}.cells AS c
 ARRAY JOIN [('total', ''), ('team', team), ('feature', feature), ('model', model), ('user', user)] AS series
 ARRAY JOIN [('total', ''), ('team', team), ('feature', feature), ('model', model), ('user', user)] AS other
-WHERE series != other
+WHERE series != other AND c.minute >= {start:DateTime('UTC')} AND c.minute < {until:DateTime('UTC')}
 GROUP BY series_kind, series_key, other_kind, other_key, minute;
 """
 
@@ -74,7 +75,7 @@ def take_series(ledger: Ledger) -> None:
     )
     ledger.execute(
         "CREATE OR REPLACE VIEW {database}.series_minute AS SELECT *, toUInt64(0) AS conversations"
-        " FROM {database}.series_rows"
+        " FROM {database}.series_rows WHERE minute >= {start:DateTime('UTC')} AND minute < {until:DateTime('UTC')}"
     )
 
 

@@ -25,13 +25,18 @@ CREATE TABLE {database}.rows
     conversations UInt64, cost_usd Nullable(Float64), max_call_usd Nullable(Float64), input_tokens UInt64,
     output_tokens UInt64, cache_read_tokens UInt64
 ) ENGINE = MergeTree ORDER BY minute;
-CREATE OR REPLACE VIEW {database}.series_minute AS SELECT * FROM {database}.rows;
+CREATE OR REPLACE VIEW {database}.series_minute AS SELECT * FROM {database}.rows
+WHERE minute >= {start:DateTime('UTC')} AND minute < {until:DateTime('UTC')};
 CREATE TABLE {database}.pairs
 (
     series_kind String, series_key String, other_kind String, other_key String, minute DateTime('UTC'), cost_usd Float64
 ) ENGINE = MergeTree ORDER BY minute;
-CREATE OR REPLACE VIEW {database}.series_shared AS SELECT * FROM {database}.pairs
-UNION ALL SELECT other_kind, other_key, series_kind, series_key, minute, cost_usd FROM {database}.pairs;
+CREATE OR REPLACE VIEW {database}.series_shared AS SELECT * FROM
+(
+    SELECT * FROM {database}.pairs
+    UNION ALL SELECT other_kind, other_key, series_kind, series_key, minute, cost_usd FROM {database}.pairs
+)
+WHERE minute >= {start:DateTime('UTC')} AND minute < {until:DateTime('UTC')};
 CREATE TABLE {database}.calls
 (
     ts DateTime64(9), agent String, feature String, service String, session String, run String, trace_id String,

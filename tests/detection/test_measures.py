@@ -17,7 +17,7 @@ USUAL = {
 @pytest.mark.parametrize(
     ("detector", "change"),
     [
-        ("cost_per_token", {"usd": f"({USUAL['usd']}) * if({AFTER}, 1.5, 1)"}),
+        ("cost_per_token", {"usd": f"({USUAL['usd']}) * if({AFTER}, 2, 1)"}),
         ("cache_loss", {"cached": f"inputs * if({AFTER}, 0, 0.8)"}),
         ("tokens_per_call", {"inputs": f"calls * 1000 * noise * if({AFTER}, 4, 1)"}),
         ("retry_storm", {"failed": f"if({AFTER}, calls * 0.6, calls * (m % 50 = 0) * 0.1)"}),
@@ -25,11 +25,11 @@ USUAL = {
 )
 def test_a_ratio_that_moves_is_named(series: SeriesLedger, detector: str, change: dict[str, str]) -> None:
     """
-    A dearer price, a lost cache, longer prompts and failing calls are found in minutes, and told apart from a series
+    A price that doubles, a lost cache, longer prompts and failing calls are found in minutes, and told apart from a series
     that is only busier.
     """
-    series.fill("moved", "20 * noise", **(USUAL | change))
-    series.fill("busier", f"20 * noise * if({AFTER}, 3, 1)", **USUAL)
+    series.fill("moved", "40 * noise", **(USUAL | change))
+    series.fill("busier", f"40 * noise * if({AFTER}, 3, 1)", **USUAL)
 
     series.judge(NOON - HOUR, NOON + 20 * MINUTE)
 

@@ -21,9 +21,10 @@ WITH
             arrayJoin(arrayFilter(h -> h < {to:DateTime('UTC')} AND h >= toStartOfHour({from:DateTime('UTC')}, 'UTC'),
                 arrayMap(i -> toStartOfHour(s.minute, 'UTC') + i * 3600, range(toUInt32(intDiv(back, 3600) + 1))))) AS hour,
             sum(toFloat64(ifNull(s.cost_usd, 0))) AS usd
-        FROM {database}.series_shared AS s
-        WHERE s.minute >= toStartOfHour({from:DateTime('UTC')}, 'UTC') - back AND s.minute < {to:DateTime('UTC')}
-        AND (s.series_kind, s.series_key) IN (SELECT kind, key FROM loudest)
+        FROM {database}.series_shared(
+            start = toStartOfHour({from:DateTime('UTC')}, 'UTC') - if({direction:String} = 'rise', 3600, 86400),
+            until = {to:DateTime('UTC')}) AS s
+        WHERE (s.series_kind, s.series_key) IN (SELECT kind, key FROM loudest)
         AND (s.other_kind, s.other_key) IN (SELECT kind, key FROM loudest)
         GROUP BY kind, key, other_kind, other_key, hour
     ),

@@ -31,8 +31,8 @@ WITH
                 inputs - least(sum(toFloat64(m.cache_read_tokens)), inputs) AS uncached,
                 sum(toFloat64(m.calls)) AS n,
                 least(greatest(sum(toFloat64(m.errors)), sum(toFloat64(m.retries))), n) AS failed
-            FROM {database}.series_minute AS m
-            WHERE m.minute >= start AND m.minute < {to:DateTime('UTC')}
+            FROM {database}.series_minute(
+                start = toStartOfMinute({from:DateTime('UTC')}, 'UTC') - 3540, until = {to:DateTime('UTC')}) AS m
             GROUP BY series_kind, series_key, at
         )
         GROUP BY kind, key

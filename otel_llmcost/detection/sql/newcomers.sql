@@ -33,9 +33,9 @@ WITH
             m.series_kind AS kind, m.series_key AS key, m.minute AS minute,
             sum(toFloat64(ifNull(m.cost_usd, 0))) OVER last_hour AS usd,
             sum(m.calls) OVER last_hour AS n
-        FROM {database}.series_minute AS m
-        WHERE m.minute >= toStartOfMinute({from:DateTime('UTC')}, 'UTC') - 3540 AND m.minute < {to:DateTime('UTC')}
-        AND m.series_kind IN ('user', 'service', 'host')
+        FROM {database}.series_minute(
+            start = toStartOfMinute({from:DateTime('UTC')}, 'UTC') - 3540, until = {to:DateTime('UTC')}) AS m
+        WHERE m.series_kind IN ('user', 'service', 'host')
         AND (m.series_kind, m.series_key) NOT IN (SELECT kind, key FROM known)
         WINDOW last_hour AS (
             PARTITION BY m.series_kind, m.series_key ORDER BY toUnixTimestamp(m.minute) RANGE BETWEEN 3540 PRECEDING AND CURRENT ROW)

@@ -20,7 +20,6 @@ SELECT
 FROM
 (
     SELECT *, toFloat64(ifNull(cost_usd, 0)) AS usd
-    FROM {database}.series_minute
-    WHERE minute >= {from:DateTime('UTC')} AND minute < {to:DateTime('UTC')}
+    FROM {database}.series_minute(start = {from:DateTime('UTC')}, until = {to:DateTime('UTC')})
 ) AS m
 GROUP BY series_kind, series_key, toStartOfHour(minute, 'UTC') AS hour;

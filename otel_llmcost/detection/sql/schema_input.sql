@@ -1,5 +1,7 @@
--- What detection reads, and all it reads: two inputs with fixed columns. As views over `calls` they are exact and need
--- nothing else; a ledger with rollups by minute puts faster ones of the same name and columns in their place.
+-- What detection reads beside single calls: two inputs with fixed columns, of the minutes from `start` until `until`. As
+-- views over `calls` they are exact and need nothing else; a ledger with rollups by minute may put faster ones of the
+-- same name, parameters and columns in their place. Parameters, because a condition on `minute` would not reach `ts`,
+-- and all calls would be read.
 
 -- One row per series and minute. A series is a value of one dimension ('total' has the key ''); a dimension that nobody
 -- set is no series. `max_call_usd` is the dearest call of the minute: one dear call is told from many.
@@ -19,7 +21,7 @@ SELECT
     sum(c.cache_read_tokens) AS cache_read_tokens
 FROM {database}.calls AS c
 ARRAY JOIN {{kinds}} AS series
-WHERE series.1 = 'total' OR series.2 != ''
+WHERE c.ts >= {start:DateTime('UTC')} AND c.ts < {until:DateTime('UTC')} AND (series.1 = 'total' OR series.2 != '')
 GROUP BY series_kind, series_key, minute;
 
 -- What two series have in common: read only for series that signal, to tell which of them is the cause.
@@ -34,5 +36,6 @@ SELECT
 FROM {database}.calls AS c
 ARRAY JOIN {{kinds}} AS series
 ARRAY JOIN {{kinds}} AS other
-WHERE (series.1 = 'total' OR series.2 != '') AND (other.1 = 'total' OR other.2 != '') AND series != other
+WHERE c.ts >= {start:DateTime('UTC')} AND c.ts < {until:DateTime('UTC')}
+AND (series.1 = 'total' OR series.2 != '') AND (other.1 = 'total' OR other.2 != '') AND series != other
 GROUP BY series_kind, series_key, other_kind, other_key, minute;

@@ -29,8 +29,8 @@ WITH
                 sum(toFloat64(ifNull(m.cost_usd, 0))) AS usd,
                 max(toFloat64(ifNull(m.max_call_usd, 0))) AS dearest,
                 sum(toFloat64(m.calls)) AS n
-            FROM {database}.series_minute AS m
-            WHERE m.minute >= start AND m.minute < {to:DateTime('UTC')}
+            FROM {database}.series_minute(
+                start = toStartOfMinute({from:DateTime('UTC')}, 'UTC') - 3540, until = {to:DateTime('UTC')}) AS m
             GROUP BY series_kind, series_key, at
         )
         GROUP BY kind, key
