@@ -38,6 +38,9 @@ _RECORD: Final = (
 )
 
 
+_ANY_LINE: Final = f"SELECT 1 FROM {CALLS} LIMIT 1"  # noqa: S608 - our own words
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What a ledger has. `recorded`: number → (name, checksum) of applied migrations; `objects`: tables and views."""
@@ -65,6 +68,11 @@ class State:
     def is_empty(self) -> bool:
         """Nothing of ours is there."""
         return not self.recorded and not self.objects & object_names()
+
+    @property
+    def is_older(self) -> bool:
+        """Something of ours is there, and not all of it."""
+        return bool(self.pending or self.has_old_calls) and not self.is_empty
 
     @property
     def pending(self) -> tuple[Migration, ...]:
@@ -106,15 +114,26 @@ def prepare(ledger: Ledger, cluster: Cluster = ONE_SERVER) -> None:
         DeliveryError: the ledger did not answer, or refused.
     """
     state = State.of(ledger)
-    is_older = bool(state.pending or state.has_old_calls) and not state.is_empty
-    if is_older and not ledger.url.path:
-        titles = ", ".join(migration.title for migration in state.pending) or "lines of version 1"
-        raise RetryableError(
-            f"{ledger.url.address}: its schema is older than otel-llmcost {__version__} ({titles});"
-            " run `otel-llmcost schema apply`"
-        )
-    if state.is_empty or is_older or state.damaged:
+    if state.is_older and not ledger.url.path and _has_lines(ledger, state):
+        state = State.of(ledger)  # whoever was setting it up may have finished since
+        if state.is_older:
+            raise _too_old(ledger, state)
+    if state.is_empty or state.is_older or state.damaged:
         apply(ledger, state, cluster)
+
+
+def _too_old(ledger: Ledger, state: State) -> RetryableError:
+    titles = ", ".join(migration.title for migration in state.pending) or "lines of version 1"
+    return RetryableError(
+        f"{ledger.url.address}: its schema is older than otel-llmcost {__version__} ({titles});"
+        " run `otel-llmcost schema apply`"
+    )
+
+
+def _has_lines(ledger: Ledger, state: State) -> bool:
+    """Whether somebody writes to it already. If not, its first set-up was cut off or is under way, and to be completed:
+    each statement changes nothing where another process was faster."""
+    return state.has_old_calls or (CALLS in state.objects and bool(ledger.query(_ANY_LINE).rows))
 
 
 def require_columns(ledger: Ledger, names: Iterable[str]) -> None:

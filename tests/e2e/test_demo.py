@@ -214,7 +214,8 @@ def test_statuses(demo: Demo) -> None:
     """An abort is a lower bound, no price list is unpriced and says so, all else is exact."""
     for entry, row in demo.pairs():
         if costs(entry, started_at(row)) is None:
-            expected = ("unpriced", "unknown_model")
+            is_tuned = row["requested_model"].startswith("ft:")
+            expected = ("unpriced", "fine_tune_without_price" if is_tuned else "unknown_model")
         elif not entry["completed"]:
             expected = ("lower_bound", "aborted")
         else:
