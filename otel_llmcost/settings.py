@@ -227,7 +227,7 @@ class StorageSettings(Section):
     calls_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """How long calls are kept, in days; whole months are dropped once their last day is that old. 0: for ever."""
     details_days: Annotated[int, Field(ge=0, le=36_500)] = 35
-    """How long the provider's response id and the parent span id of a call are kept, by whole months. 0: as the call."""
+    """How long the response id and the parent span id of a call are kept, by whole months. 0: as the call."""
     rollups_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """How long totals by minute, hour and day are kept, by whole months. 0: for ever."""
     settle_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 60

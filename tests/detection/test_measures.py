@@ -25,8 +25,8 @@ USUAL = {
 )
 def test_a_ratio_that_moves_is_named(series: SeriesLedger, detector: str, change: dict[str, str]) -> None:
     """
-    A price that doubles, a lost cache, longer prompts and failing calls are found in minutes, and told apart from a series
-    that is only busier.
+    A price that doubles, a lost cache, longer prompts and failing calls are found in minutes, and told apart from a
+    series that is only busier.
     """
     series.fill("moved", "40 * noise", **(USUAL | change))
     series.fill("busier", f"40 * noise * if({AFTER}, 3, 1)", **USUAL)
