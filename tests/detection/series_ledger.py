@@ -98,12 +98,13 @@ class SeriesLedger:
             },
         )  # fmt: skip
 
-    def judge(self, begin: datetime, end: datetime) -> None:
-        """What would have been said from `begin` to `end`."""
+    def judge(self, begin: datetime, end: datetime, *, hours: bool = False) -> None:
+        """What would have been said from `begin` to `end`; `hours`: of its hours and midnights too."""
         run.remember(self.ledger, START, end)
-        run.expect(self.ledger, begin - 2 * DAY, end + HOUR)
+        run.expect(self.ledger, begin - (2 * DAY if hours else HOUR), end)
         run.judge(self.ledger, begin, end)
-        run.judge_hours(self.ledger, begin, end)
+        if hours:
+            run.judge_hours(self.ledger, begin, end)
 
     def signals(self, key: str | None = None) -> list[tuple[Any, ...]]:
         """(key, detector, first minute) of every signal, in order."""

@@ -36,7 +36,7 @@ def test_the_shape_of_days_and_weeks_is_usual(series: SeriesLedger) -> None:
     """
     series.fill("search", f"({OFFICE}) * noise * if(m BETWEEN 27 * 1440 + 600 AND 27 * 1440 + 660, 15, 1)")
 
-    series.judge(START + 25 * DAY, START + 29 * DAY)
+    series.judge(START + 25 * DAY, START + 29 * DAY, hours=True)
 
     said = series.signals()
     assert said
@@ -52,7 +52,7 @@ def test_a_batch_that_runs_every_night_is_usual(series: SeriesLedger) -> None:
     batch = "(m % 1440 BETWEEN 120 AND 140) OR (m BETWEEN 28 * 1440 + 240 AND 28 * 1440 + 260)"
     series.fill("nightly", f"if({batch}, 200, 5) * noise")
 
-    series.judge(START + 24 * DAY, START + 28 * DAY + 6 * HOUR)
+    series.judge(START + 24 * DAY, START + 28 * DAY + 6 * HOUR, hours=True)
 
     at_four = START + 28 * DAY + 4 * HOUR
     assert {"spend_rise"} <= series.detectors()
@@ -65,7 +65,7 @@ def test_growth_is_usual(series: SeriesLedger) -> None:
     """
     series.fill("search", "30 * noise * pow(1.05, m / 10080)", days=(0, 36))
 
-    series.judge(START + 33 * DAY, START + 36 * DAY)
+    series.judge(START + 33 * DAY, START + 36 * DAY, hours=True)
 
     assert [] == series.signals()
 
@@ -135,7 +135,7 @@ def test_a_level_shift_is_told_once_and_then_usual(series: SeriesLedger) -> None
     """
     series.fill("search", rising(3), days=(0, 33))
 
-    series.judge(START + 28 * DAY, START + 33 * DAY)
+    series.judge(START + 28 * DAY, START + 33 * DAY, hours=True)
 
     (anomaly,) = series.anomalies()
     assert NOON.replace(tzinfo=None) == anomaly["started_at"]
@@ -148,7 +148,7 @@ def test_the_way_back_to_normal_is_no_rise(series: SeriesLedger) -> None:
     """
     series.fill("search", "30 * noise * if(d IN (26, 27), 0.1, 1)")
 
-    series.judge(START + 28 * DAY, NOON)
+    series.judge(START + 28 * DAY, NOON, hours=True)
 
     assert [] == series.signals()
 
@@ -159,7 +159,7 @@ def test_a_slow_drift_is_told_week_over_week(series: SeriesLedger) -> None:
     """
     series.fill("search", "30 * noise * pow(1.05, greatest(m / 1440 - 28, 0))", days=(0, 42))
 
-    series.judge(START + 28 * DAY, START + 42 * DAY)
+    series.judge(START + 28 * DAY, START + 42 * DAY, hours=True)
 
     assert {"spend_drift"} <= series.detectors() <= {"spend_drift", "spend_shift"}
     assert series.signals()[0][2] < START + 40 * DAY
@@ -195,7 +195,7 @@ def test_judging_again_says_the_same(series: SeriesLedger) -> None:
     Signals and anomalies follow from the data alone, also when time is cut otherwise.
     """
     series.fill("search", rising(3))
-    series.judge(NOON - HOUR, NOON + 90 * MINUTE)
+    series.judge(NOON - HOUR, NOON + 90 * MINUTE, hours=True)
     first = (series.signals(), rounded(series))
 
     for begin in range(-60, 90, 30):
