@@ -2,6 +2,7 @@
 
     python benchmarks/ledger.py                                   1 million calls over 90 days, in a temporary directory
     python benchmarks/ledger.py --calls 100000000 --directory /data/ledger
+    python benchmarks/ledger.py --calls 34444444 --days 31 …      a month of those: what the dashboards read, in a third
     python benchmarks/ledger.py --directory /data/ledger --reuse  questions only, to a ledger that is there
 
 Calls are made by the engine itself (generated_calls.sql), one day at a time, with a second version of one in 25 (of
@@ -25,19 +26,13 @@ from typing import Any
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.settling import settle
+from otel_llmcost.exporters.clickhouse.shadows import INSERT_SHADOWS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "grafana"))
 
-DAYS = 90
 FREE_BYTES_A_CALL = 250
 GENERATED = (HERE / "generated_calls.sql").read_text("utf-8")
-SHADOWS = """
-INSERT INTO {database}.call_versions (call_id, version, ts, shadow)
-SELECT call_id, version, toDateTime64(toDate32(ts, 'UTC') + if(toHour(ts, 'UTC') = 0, -1, 1), 9, 'UTC'), 1
-FROM {database}.call_versions
-WHERE toDate32(ts, 'UTC') = toDate32('DAY') AND toHour(ts, 'UTC') IN (0, 23) AND shadow = 0
-"""
 DUPLICATES = """
 * REPLACE (
     version - bitShiftLeft(toUInt64(1), 50) AS version,
@@ -46,19 +41,20 @@ DUPLICATES = """
 """
 
 
-def generate(ledger: Ledger, calls: int, end: datetime) -> None:
-    """Fill the ledger with about `calls` calls in the 90 days before `end`."""
-    rows = calls // DAYS
+def generate(ledger: Ledger, calls: int, days: int, end: datetime) -> None:
+    """Fill the ledger with about `calls` calls in the days before `end`."""
+    rows = calls // days
     begin = time.monotonic()
-    for number in range(DAYS):
-        day = (end - timedelta(days=DAYS - 1 - number)).replace(hour=0, minute=0, second=0, microsecond=0)
+    for number in range(days):
+        day = (end - timedelta(days=days - 1 - number)).replace(hour=0, minute=0, second=0, microsecond=0)
         select = _filled(rows=rows, first=number * rows, day_s=int(day.timestamp()))
         until = f"WHERE ts < fromUnixTimestamp64Nano(toInt64({int(end.timestamp())}) * 1000000000)"
         names = _names(ledger, select)
         for columns, condition in (("*", until), (DUPLICATES, f"{until} AND sipHash64(call_id, 0) % 25 = 0")):
             into = f"INSERT INTO {{database}}.call_versions ({names})"
             ledger.execute(f"{into} SELECT {columns} FROM ({select}) {condition}")  # noqa: S608 - our own text
-        ledger.execute(SHADOWS.replace("DAY", f"{day:%Y-%m-%d}"))
+        of_day = f"FROM {{database}}.current_versions WHERE toDate32(ts, 'UTC') = '{day:%Y-%m-%d}'"
+        ledger.execute(INSERT_SHADOWS.replace("FROM {database}.current_versions", of_day))
         if number % 10 == 9:
             settle(ledger, grace_s=0)
             print(f"  {number + 1} days, {(number + 1) * rows / (time.monotonic() - begin):,.0f} calls/s", flush=True)
@@ -223,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=90, help="days that the calls are spread over")
     parser.add_argument("--directory", type=Path, help="kept afterwards; a temporary one is not")
     parser.add_argument("--reuse", action="store_true", help="generate nothing")
     parser.add_argument("--times", type=int, default=9, help="how often a query is asked")
@@ -252,7 +249,7 @@ def run(directory: Path, options: argparse.Namespace) -> None:
         else:
             end = datetime.now(UTC).replace(microsecond=0)
             print(f"\n{options.calls:,} calls until {end:%Y-%m-%d %H:%M} UTC", flush=True)
-            generate(ledger, options.calls, end)
+            generate(ledger, options.calls, options.days, end)
         wait_for_merges(ledger)
         report_bytes(ledger)
         settle(ledger, grace_s=0)

@@ -114,7 +114,10 @@ class Queries:
     def variable(self, name: str) -> str:
         """The statement that lists the values of a dimension; every dimension's is the same."""
         template = self.read("variables/dimension")
-        return template.replace("{{dimension}}", name).replace("{{limit}}", str(MAX_OPTIONS))
+        rollup = "calls_daily" if name == "customer" else "calls_hourly"  # the latter knows no customers
+        return (
+            template.replace("{{dimension}}", name).replace("{{rollup}}", rollup).replace("{{limit}}", str(MAX_OPTIONS))
+        )
 
     def unused(self) -> list[Path]:
         return sorted(set(self._folder.rglob("*.sql")) - self._used)

@@ -212,7 +212,10 @@ COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
     "shadow": (FLAG, lambda _: 0),
     "skew_h": (FLAG, skew_h),
 }
-_BLANKS: Final = {name: blank(kind.type.name) for name, (kind, _) in COLUMNS.items()}
+_BLANKS: Final = {name: blank(kind.type.name) for name, (kind, _) in COLUMNS.items()} | {
+    "reported_cost_usd": None,
+    "usage_known": 1,
+}
 
 
 def columns(calls: Sequence[LLMCall]) -> dict[str, list[Any]]:

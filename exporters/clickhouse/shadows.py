@@ -22,6 +22,8 @@ WIDE_SKEW_H: Final = 26
 span tells has the time of its own span."""
 
 _BLANKS: Final[Mapping[str, Any]] = {
+    "Nullable(Decimal": 0,  # not None: lines have amounts, as a rule, and a mask that is even takes no bytes
+    "Nullable(UInt16)": 200,
     "Nullable": None,
     "LowCardinality": "",
     "String": "",
@@ -33,8 +35,10 @@ _BLANKS: Final[Mapping[str, Any]] = {
 }
 
 INSERT_SHADOWS: Final = """
-INSERT INTO {database}.call_versions (call_id, version, ts, shadow, skew_h)
-SELECT call_id, version, other_day, 1, skew_h
+INSERT INTO {database}.call_versions
+    (call_id, version, ts, shadow, skew_h, http_status, usage_known, input_cost_usd, output_cost_usd,
+     cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd, cost_usd, list_cost_usd)
+SELECT call_id, version, other_day, 1, skew_h, 200, 1, 0, 0, 0, 0, 0, 0, 0, 0
 FROM
 (
     SELECT

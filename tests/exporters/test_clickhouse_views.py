@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from factories import START_NS, make_call, make_cost
 from otel_llmcost.call import UNKNOWN_USAGE, Amounts, Bucket, Cost, LLMCall, Outcome, Source, Status, Usage
@@ -190,3 +193,34 @@ def test_a_batch_of_all_years_is_stored(sink: Sink, url: str) -> None:
 
     assert [(sum(call.start_ns >= 4_102_444_800 * 10**9 for call in calls),)] == late
     assert [(sum(call.start_ns < 315_532_800 * 10**9 for call in calls),)] == early
+
+
+WORDS = st.text(st.sampled_from(["\\", "\t", "t", "b", "\n", "'", '"', "ü", "x"]), max_size=6)
+SHARING = ("provider", "model", "requested_model", "host", "operation", "service_tier", "emitter")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(*[WORDS] * (len(SHARING) + 1)), min_size=1, max_size=12))
+def test_words_that_share_a_column_come_back_as_they_were(sink: Sink, url: str, rows: list[tuple[str, ...]]) -> None:
+    """
+    Tabs, backslashes and quotes in any of them are themselves again.
+    """
+    calls = [
+        make_call(
+            call_id=token_bytes(16),
+            **dict(zip(SHARING, row, strict=False)),
+            price_context={"speed": row[-1]},
+            cost=make_cost(price_id=row[-1], price_book=row[0]),
+        )
+        for row in rows
+    ]
+    sink.write(calls)
+
+    ids = [call.call_id.hex() for call in calls]
+    names = ", ".join((*SHARING, "price_id", "price_book", "price_context['speed']"))
+    with Ledger.open(url) as ledger:
+        found = ledger.query(
+            f"SELECT call_id, {names} FROM calls WHERE has({{ids:Array(String)}}, call_id)", {"ids": ids}
+        )
+    expected = {call_id: (*row[:-1], row[-1], row[0], row[-1]) for call_id, row in zip(ids, rows, strict=True)}
+    assert expected == {call_id: tuple(words) for call_id, *words in found.rows}

@@ -259,12 +259,13 @@ def calls_by_outcome(calls: Sequence[LLMCall], question: Question) -> list[Row]:
 
 def unpriced(calls: Sequence[LLMCall], question: Question) -> list[Row]:
     groups: dict[Row, list[LLMCall]] = defaultdict(list)
+    start, end = question.view.start, question.view.end
+    grain = hour if question.grain_s == 60 else question.began  # minutes keep no reasons
     for call in question.filtered(calls):
-        start, end = question.view.start, question.view.end
-        by_hour = "customer" not in question.chosen and question.length_s > CALL_BY_CALL_S
-        within = hour(start) <= hour(time(call)) <= end if by_hour else start <= time(call) <= end
+        within = start <= time(call) <= end if question.grain_s == 1 else grain(start) <= grain(time(call)) <= end
         if cost_usd(call) is None and call.cost and within:
-            groups[named(call.model), named(call.provider), call.cost.reason].append(call)
+            reason = "(not kept by the day)" if question.grain_s == 86400 else call.cost.reason
+            groups[named(call.model), named(call.provider), reason].append(call)
     rows = [(*key, len(group), sum(map(tokens, group))) for key, group in groups.items()]
     return sorted(rows, key=lambda row: (-row[3], *row[:3]))
 

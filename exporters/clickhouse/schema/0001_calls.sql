@@ -19,21 +19,21 @@
 CREATE TABLE IF NOT EXISTS {database}.call_versions
 (
     call_id              FixedString(16) CODEC(NONE),
-    version              UInt64 CODEC(T64, ZSTD(1)),
+    version              UInt64 CODEC(T64('bit'), ZSTD(1)),
     -- the call that this row repeats: whatever is stored under this row's call_id is no line (docs/identity.md)
     duplicate_of         FixedString(16) CODEC(ZSTD(1)),
     ts                   DateTime64(9) CODEC(T64, ZSTD(1)),
-    trace_id             FixedString(16) CODEC(NONE),
-    span_id              FixedString(8) CODEC(NONE),
+    trace_id             FixedString(16) CODEC(ZSTD(1)),
+    span_id              FixedString(8) CODEC(ZSTD(1)),
     -- these two serve disputes and traces of the last weeks, and are half of what a line takes: retention drops them
     parent_span_id       FixedString(8) CODEC(ZSTD(1)) TTL least(month, toDate('2100-01-01')) + toIntervalDay(66),
     source               LowCardinality(String) EPHEMERAL,
     emitter              LowCardinality(String) EPHEMERAL,
     service              LowCardinality(String) CODEC(ZSTD(3)),
     environment          LowCardinality(String) CODEC(ZSTD(3)),
-    provider             LowCardinality(String) CODEC(ZSTD(3)),
+    provider             LowCardinality(String) EPHEMERAL,
     host                 LowCardinality(String) EPHEMERAL,
-    model                LowCardinality(String) CODEC(ZSTD(3)),
+    model                LowCardinality(String) EPHEMERAL,
     requested_model      LowCardinality(String) EPHEMERAL,
     operation            LowCardinality(String) EPHEMERAL,
     response_id          String CODEC(ZSTD(1)) TTL least(month, toDate('2100-01-01')) + toIntervalDay(66),
@@ -87,10 +87,12 @@ CREATE TABLE IF NOT EXISTS {database}.call_versions
 
     -- what the engine makes of the ephemeral columns
     month                Date MATERIALIZED toStartOfMonth(toDate32(ts, 'UTC')) CODEC(ZSTD(1)),
-    facets               LowCardinality(String) DEFAULT toJSONString([
-                             source, emitter, host, requested_model, operation, service_tier, usage_rule,
-                             price_id, price_book, if(empty(price_context), '', toJSONString(price_context))
-                         ]) CODEC(ZSTD(3)),
+    -- separated by tabs; a backslash in a word is \b, a tab \t
+    facets               LowCardinality(String) DEFAULT arrayStringConcat(arrayMap(
+                             word -> replaceAll(replaceAll(word, '\\', '\\b'), '\t', '\\t'), [
+                                 provider, model, requested_model, host, operation, service_tier, price_id, price_book,
+                                 source, emitter, usage_rule, if(empty(price_context), '', toJSONString(price_context))
+                             ]), '\t') CODEC(ZSTD(3)),
     other_buckets        Map(LowCardinality(String), UInt64) DEFAULT if(
                              mapSort(buckets) = mapSort(mapFilter((bucket, count) -> count > 0, map(
                                  'input', toUInt64(input_tokens - cache_read_tokens - cache_write_tokens),
@@ -100,8 +102,8 @@ CREATE TABLE IF NOT EXISTS {database}.call_versions
                                  'reasoning', reasoning_tokens
                              ))), map(), buckets) CODEC(ZSTD(1)),
     ttft_plus_1          UInt32 DEFAULT if(isNull(ttft_ms), 0, least(assumeNotNull(ttft_ms), 4294967294) + 1) CODEC(T64, ZSTD(1)),
-    ingest_delay_s       Int64 DEFAULT toUnixTimestamp64Second(ingested_at) - toUnixTimestamp64Second(ts)
-                             - intDiv(duration_ms, 1000) CODEC(T64, ZSTD(1)),
+    ingest_delay_s       Int64 DEFAULT if(shadow, 0, toUnixTimestamp64Second(ingested_at)
+                             - toUnixTimestamp64Second(ts) - intDiv(duration_ms, 1000)) CODEC(T64, ZSTD(1)),
     -- 1e-12 USD per token where that divides without rest, else 0: of uncached input, output, cache reads and cache
     -- writes, and what caching saved per token read
     rates                LowCardinality(String) DEFAULT arrayStringConcat(arrayMap(
@@ -142,22 +144,24 @@ CREATE OR REPLACE VIEW {database}.current_versions AS
 SELECT
     v.call_id AS call_id, v.version AS version, v.duplicate_of AS duplicate_of, v.ts AS ts,
     v.trace_id AS trace_id, v.span_id AS span_id, v.parent_span_id AS parent_span_id,
-    toLowCardinality(JSONExtractString(v.facets, 1)) AS source,
-    toLowCardinality(JSONExtractString(v.facets, 2)) AS emitter,
-    v.service AS service, v.environment AS environment, v.provider AS provider,
-    toLowCardinality(JSONExtractString(v.facets, 3)) AS host,
-    v.model AS model,
-    toLowCardinality(JSONExtractString(v.facets, 4)) AS requested_model,
-    toLowCardinality(JSONExtractString(v.facets, 5)) AS operation,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 9), '\t', -1), '\\t', '\t'), '\\b', '\\') AS source,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 10), '\t', -1), '\\t', '\t'), '\\b', '\\') AS emitter,
+    v.service AS service, v.environment AS environment,
+    replaceAll(replaceAll(substringIndex(v.facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 4), '\t', -1), '\\t', '\t'), '\\b', '\\') AS host,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 3), '\t', -1), '\\t', '\t'), '\\b', '\\') AS requested_model,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 5), '\t', -1), '\\t', '\t'), '\\b', '\\') AS operation,
     v.response_id AS response_id, v.streaming AS streaming, v.outcome AS outcome, v.http_status AS http_status,
     v.error_type AS error_type, v.finish_reason AS finish_reason, v.attempt AS attempt,
-    toLowCardinality(JSONExtractString(v.facets, 6)) AS service_tier,
-    CAST(JSONExtract(JSONExtractString(v.facets, 10), 'Map(String, String)'), 'Map(LowCardinality(String), String)')
-        AS price_context,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 6), '\t', -1), '\\t', '\t'), '\\b', '\\') AS service_tier,
+    CAST(JSONExtract(
+        toString(replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 12), '\t', -1), '\\t', '\t'), '\\b', '\\')),
+        'Map(String, String)'), 'Map(LowCardinality(String), String)') AS price_context,
     v.team AS team, v.feature AS feature, v.customer AS customer, v.user AS user, v.agent AS agent,
     v.workflow AS workflow, v.session AS session, v.run AS run, v.tags AS tags,
     v.usage_known AS usage_known,
-    toLowCardinality(JSONExtractString(v.facets, 7)) AS usage_rule,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 11), '\t', -1), '\\t', '\t'), '\\b', '\\') AS usage_rule,
     v.usage_flags AS usage_flags,
     if(notEmpty(v.other_buckets), v.other_buckets, CAST(mapFilter((bucket, count) -> count > 0, map(
         'input', toUInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens),
@@ -190,8 +194,8 @@ SELECT
     v.cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(v.rates, ' ', 5), ' ', -1)) * toInt64(v.cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd,
     v.reported_cost_usd AS reported_cost_usd,
     v.status AS status, v.reason AS reason,
-    toLowCardinality(JSONExtractString(v.facets, 8)) AS price_id,
-    toLowCardinality(JSONExtractString(v.facets, 9)) AS price_book,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 7), '\t', -1), '\\t', '\t'), '\\b', '\\') AS price_id,
+    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 8), '\t', -1), '\\t', '\t'), '\\b', '\\') AS price_book,
     v.skew_h AS skew_h,
     toDateTime64(fromUnixTimestamp64Second(
         toUnixTimestamp64Second(v.ts) + intDiv(v.duration_ms, 1000) + v.ingest_delay_s), 3) AS ingested_at

@@ -169,7 +169,9 @@ SELECT
 FROM
 (
     SELECT
-        ts, environment, service, provider, model, team, feature, agent, workflow, status, reason, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd, duration_ms,
+        ts, environment, service, team, feature, agent, workflow, status, reason, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd, duration_ms,
+        replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
+        replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
         cost_rest + reinterpret(
             toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
             + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
@@ -226,7 +228,9 @@ SELECT
 FROM
 (
     SELECT
-        ts, environment, provider, model, team, feature, outcome, input_tokens, output_tokens,
+        ts, environment, team, feature, outcome, input_tokens, output_tokens,
+        replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
+        replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
         cost_rest + reinterpret(
             toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
             + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
@@ -251,7 +255,6 @@ CREATE TABLE IF NOT EXISTS {database}.daily_totals
     team                 LowCardinality(String) CODEC(ZSTD(3)),
     feature              LowCardinality(String) CODEC(ZSTD(3)),
     customer             LowCardinality(String) CODEC(ZSTD(3)),
-    status               LowCardinality(String) CODEC(ZSTD(3)),
     calls                UInt64 CODEC(T64, ZSTD(1)),
     errors               UInt64 CODEC(T64, ZSTD(1)),
     unpriced_calls       UInt64 CODEC(T64, ZSTD(1)),
@@ -273,13 +276,13 @@ CREATE TABLE IF NOT EXISTS {database}.daily_totals
 )
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(day)
-ORDER BY (day, environment, service, provider, model, team, feature, customer, status)
+ORDER BY (day, environment, service, provider, model, team, feature, customer)
 SETTINGS ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW {database}.daily_live AS
 SELECT
     toDate32(ts, 'UTC') AS day,
-    environment, service, provider, model, team, feature, customer, status,
+    environment, service, provider, model, team, feature, customer,
     count() AS calls,
     countIf(c.outcome = 'error') AS errors,
     countIf(c.cost_usd IS NULL) AS unpriced_calls,
@@ -301,7 +304,9 @@ SELECT
 FROM
 (
     SELECT
-        ts, environment, service, provider, model, team, feature, customer, status, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd,
+        ts, environment, service, team, feature, customer, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd,
+        replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
+        replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
         cost_rest + reinterpret(
             toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
             + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
@@ -317,7 +322,7 @@ FROM
     FROM {database}.call_versions FINAL
     WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
 ) AS c
-GROUP BY day, environment, service, provider, model, team, feature, customer, status;
+GROUP BY day, environment, service, provider, model, team, feature, customer;
 
 -- Day by day, by user.
 CREATE TABLE IF NOT EXISTS {database}.user_totals
@@ -407,7 +412,7 @@ AND (day, hour) IN (SELECT arrayJoin(arrayMap(u -> (u.1, u.2), arrayFilter(u -> 
 CREATE OR REPLACE VIEW {database}.calls_daily AS
 SELECT
     day,
-    environment, service, provider, model, team, feature, customer, status,
+    environment, service, provider, model, team, feature, customer,
     calls, errors, unpriced_calls, unknown_usage_calls, input_tokens,
     cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, unpriced_tokens, cost_usd, list_cost_usd, input_cost_usd, output_cost_usd, cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd
 FROM {database}.daily_totals
@@ -415,7 +420,7 @@ WHERE settlement IN (SELECT arrayJoin(arrayMap(u -> u.2, arrayFilter(u -> u.2 !=
 UNION ALL
 SELECT
     day,
-    environment, service, provider, model, team, feature, customer, status,
+    environment, service, provider, model, team, feature, customer,
     calls, errors, unpriced_calls, unknown_usage_calls, input_tokens,
     cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, unpriced_tokens, cost_usd, list_cost_usd, input_cost_usd, output_cost_usd, cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd
 FROM {database}.daily_live
@@ -437,18 +442,18 @@ SELECT
 FROM {database}.user_live
 WHERE day IN (SELECT arrayJoin(arrayDistinct(arrayMap(u -> u.1, arrayFilter(u -> u.2 = 0, (SELECT groupArray((day, settlement)) FROM {database}.day_states))))));
 
--- Who pays for what.
+-- Who pays for what. Rows of a day differ in one of their dimensions; no second grouping, for it would take most of the
+-- time of a month's chargeback.
 CREATE OR REPLACE VIEW {database}.chargeback AS
 SELECT
-    day, team, feature, customer, provider, model,
-    sum(d.calls) AS calls,
-    sum(d.input_tokens + d.output_tokens) AS tokens,
-    sum(d.cost_usd) AS cost_usd,
-    sum(d.list_cost_usd) AS list_cost_usd,
-    sum(d.cache_savings_usd) AS cache_savings_usd,
-    sum(d.unpriced_calls) AS unpriced_calls
-FROM {database}.calls_daily AS d
-GROUP BY day, team, feature, customer, provider, model;
+    day, team, feature, customer, provider, model, environment, service,
+    d.calls AS calls,
+    d.input_tokens + d.output_tokens AS tokens,
+    d.cost_usd AS cost_usd,
+    d.list_cost_usd AS list_cost_usd,
+    d.cache_savings_usd AS cache_savings_usd,
+    d.unpriced_calls AS unpriced_calls
+FROM {database}.calls_daily AS d;
 
 -- How fast money is being spent, minute by minute.
 CREATE OR REPLACE VIEW {database}.spend_rate AS

@@ -9,7 +9,7 @@ FROM
     SELECT
         if({{dimension}} = '', '(none)', {{dimension}}) AS name,
         sum(cost_usd) AS spend_usd
-    FROM llmcost.calls_daily
+    FROM llmcost.{{rollup}}
     WHERE day >= toDate($__fromTime, 'UTC')
     AND day <= toDate($__toTime, 'UTC')
     GROUP BY name
