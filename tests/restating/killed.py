@@ -25,11 +25,11 @@ class DyingLedger(Ledger):
     dies = "before"
     inserts = 0
 
-    def insert(self, table: str, columns: Sequence[str], block: bytes, block_format: str) -> None:
+    def insert(self, table: str, columns: Sequence[str], block: bytes, block_format: str, *, once: bool = True) -> None:
         self.inserts += 1
         if self.inserts == self.dies_at and self.dies == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        super().insert(table, columns, block, block_format)
+        super().insert(table, columns, block, block_format, once=once)
         if self.inserts == self.dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
