@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ledgers import CONTRACTED, ledger_total, row_counts
+from ledgers import CONTRACTED, contents, ledger_total
 
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
 from otel_llmcost.restating.run import Restatement
@@ -47,7 +47,7 @@ def main(path: str, dies_at: int, dies: str) -> None:
         "adjustments": ledger.query("SELECT count(), uniqExact(call_id) FROM adjustments FINAL").rows[0],
         "old": str(ledger.query("SELECT sum(old_cost_usd) FROM adjustments FINAL").rows[0][0]),
         "states": [state for (state,) in ledger.query("SELECT state FROM restatements FINAL").rows],
-        "rows": row_counts(ledger),
+        "contents": contents(ledger),
     }
     print(json.dumps(report))
 

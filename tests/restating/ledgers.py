@@ -73,12 +73,15 @@ def ledger_total(ledger: Ledger) -> Decimal:
     return ledger.query("SELECT sum(cost_usd) FROM calls").rows[0][0] or Decimal(0)
 
 
-def row_counts(ledger: Ledger) -> dict[str, int]:
-    """Rows of every table, also those that a view hides."""
-    names = [
-        name for (name,) in ledger.query(
-            "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'",
-            {"database": ledger.url.database},
-        ).rows
-    ]  # fmt: skip
-    return {name: ledger.query(f"SELECT count() FROM {name}").rows[0][0] for name in names}
+def contents(ledger: Ledger) -> dict[str, list[int]]:
+    """What every table holds, also what a view hides: rows and a checksum of them, whatever is merged meanwhile."""
+    tables = ledger.query(
+        "SELECT name, engine LIKE '%Replacing%' FROM system.tables"
+        " WHERE database = {database:String} AND engine LIKE '%MergeTree'",
+        {"database": ledger.url.database},
+    ).rows
+    return {name: _content(ledger, f"{name} FINAL" if replacing else name) for name, replacing in tables}
+
+
+def _content(ledger: Ledger, table: str) -> list[int]:
+    return list(ledger.query(f"SELECT count(), groupBitXor(sipHash64(toString(tuple(*)))) FROM {table}").rows[0])

@@ -65,7 +65,7 @@ def test_a_run_that_is_killed_again_and_again_ends_right(tmp_path: Path) -> None
     check(report)
     again = run(path)
     assert again is not None
-    assert (0, report["rows"], report["total"]) == (again["run"], again["rows"], again["total"])
+    assert (0, report["contents"], report["total"]) == (again["run"], again["contents"], again["total"])
 
 
 @pytest.mark.skipif(not LONG, reason="LLMCOST_LONG=1: half a minute more")

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledgers import CONTRACTED, LIST, book_with, call_of, ledger_total, priced, row_counts, some_calls, total_of
+from ledgers import CONTRACTED, LIST, book_with, call_of, contents, ledger_total, priced, some_calls, total_of
 
 from factories import START_NS
 from otel_llmcost.call import Bucket, LLMCall, Outcome, Source, Usage
@@ -39,7 +39,7 @@ def ledger(prepared: Ledger) -> Ledger:
 
 
 def emptied(ledger: Ledger) -> Ledger:
-    for table, rows in row_counts(ledger).items():
+    for table, (rows, _) in contents(ledger).items():
         if rows and table != "schema_migrations":
             ledger.execute(f"TRUNCATE TABLE {{database}}.{table}")
     return ledger
@@ -91,11 +91,11 @@ def test_the_ledger_is_the_sum_of_the_new_costs(
     ledger = emptied(prepared)
     store(ledger, [priced(call) for call in found])
     outcome = restate(ledger, CONTRACTED, lines=lines)
-    after = row_counts(ledger)
+    after = contents(ledger)
     again = restate(ledger, CONTRACTED, lines=lines)
 
     assert total_of(found, CONTRACTED) == ledger_total(ledger)
-    assert (0, 0, after) == (again.run_id, again.changed, row_counts(ledger))
+    assert (0, 0, after) == (again.run_id, again.changed, contents(ledger))
     rows = ledger.query(
         "SELECT team, ifNull(sum(old_cost_usd), 0) + sum(delta_usd), ifNull(sum(cost_usd), 0) FROM restated"
         " GROUP BY team"
@@ -194,11 +194,11 @@ def test_a_dry_run_writes_nothing_and_tells_the_same(ledger: Ledger) -> None:
     Its sums are those that the restatement then makes, and no table has a row more.
     """
     store(ledger, [priced(call) for call in some_calls(30)])
-    before = row_counts(ledger)
+    before = contents(ledger)
 
     told = dry_run(ledger, Scope(), CONTRACTED, lines=7)
 
-    assert before == row_counts(ledger)
+    assert before == contents(ledger)
     done = restate(ledger, CONTRACTED)
     assert (told.lines, told.changed, told.summary.lines) == (done.lines, done.changed, done.summary.lines)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import CONTRACT, CONTRACTED, LIST, call_of, ledger_total, priced, row_counts, some_calls, total_of, write
+from ledgers import CONTRACT, CONTRACTED, LIST, call_of, contents, ledger_total, priced, some_calls, total_of, write
 
 from factories import SECOND_NS
 from otel_llmcost.call import Bucket, Usage
@@ -99,10 +99,10 @@ def test_a_dry_run_leaves_the_ledger_as_it_is(run: Run, url: str, contract: str)
     No table has a row more; a read-only connection does it.
     """
     with Ledger.open(url) as ledger:
-        before = row_counts(ledger)
+        before = contents(ledger)
     code, out, _ = run("restate", "--overlays", contract, "--dry-run")
     with Ledger.open(url) as ledger:
-        after = row_counts(ledger)
+        after = contents(ledger)
 
     assert (0, before) == (code, after)
     assert "30 of 30 lines would change" in out
