@@ -22,7 +22,7 @@ from otel_llmcost.kinship import Seen
 from otel_llmcost.lineage import who_of
 from otel_llmcost.processors.tree import TREE_KEYS, serves_inference
 from otel_llmcost.semconv import LLMCOST_PREFIX, USAGE_PREFIX
-from otel_llmcost.span import AttributeValue, Span
+from otel_llmcost.span import AttributeValue, Span, problem_of
 
 MAX_DEPTH: Final = 16
 """Deepest nesting of attribute values that is read; what lies deeper becomes None."""
@@ -78,7 +78,7 @@ def genai_spans(
                     continue
                 if resource is None:  # read once, and only where a GenAI span needs it
                     resource = attributes_of(resource_spans.resource.attributes)
-                if problem := _problem_of(span):
+                if problem := problem_of(span):
                     refuse(problem)
                 else:
                     yield _span_of(span, resource, scope_spans.scope.name)
@@ -134,23 +134,6 @@ def _span_of(span: OtlpSpan, resource: dict[str, AttributeValue], scope: str) ->
         scope=scope,
         failed=span.status.code == Status.STATUS_CODE_ERROR,
     )
-
-
-def _problem_of(span: OtlpSpan) -> str:
-    """Why the span can never be a line; empty where it can."""
-    if len(span.trace_id) != 16 or not any(span.trace_id):
-        return "invalid trace_id"
-    if len(span.span_id) != 8 or not any(span.span_id):
-        return "invalid span_id"
-    if span.parent_span_id and len(span.parent_span_id) != 8:
-        return "invalid parent_span_id"
-    if not 0 < span.start_time_unix_nano <= _MAX_TIME_NS or span.end_time_unix_nano > _MAX_TIME_NS:
-        return "time out of range"
-    return ""
-
-
-_MAX_TIME_NS: Final = 2**63 - 1
-"""Last instant of the ledger's DateTime64(9): the year 2262."""
 
 
 def _ids_to_base64(fields: dict[str, Any]) -> dict[str, Any]:
