@@ -106,3 +106,8 @@ WIRE_SCOPE: Final = "otel_llmcost.instrumentation"
 
 ERROR_ABORTED: Final = "stream_aborted"
 """`error.type` of a stream that ended before the provider had finished."""
+
+
+def is_believed(key: str) -> bool:
+    """Whether an attribute that came in from outside may be read, and may stay on the span."""
+    return not key.startswith(LLMCOST_PREFIX) or key.startswith(USAGE_PREFIX)

@@ -28,6 +28,8 @@ class Span:
     failed: bool = False
 
 
+MAX_DEPTH: Final = 16
+"""Deepest nesting of attribute values that is read; what lies deeper becomes None."""
 MAX_TIME_NS: Final = 2**63 - 1
 """Last instant of the ledger's DateTime64(9): the year 2262."""
 

@@ -21,11 +21,9 @@ from otel_llmcost.errors import InputError
 from otel_llmcost.kinship import Seen
 from otel_llmcost.lineage import who_of
 from otel_llmcost.processors.tree import TREE_KEYS, serves_inference
-from otel_llmcost.semconv import LLMCOST_PREFIX, USAGE_PREFIX
-from otel_llmcost.span import AttributeValue, Span, problem_of
+from otel_llmcost.semconv import is_believed
+from otel_llmcost.span import MAX_DEPTH, AttributeValue, Span, problem_of
 
-MAX_DEPTH: Final = 16
-"""Deepest nesting of attribute values that is read; what lies deeper becomes None."""
 _ID_FIELDS: Final = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 
 
@@ -101,11 +99,7 @@ def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, AttributeValue]:
     `llmcost.*` from outside is not believed: it would let a sender set prices and payers. The exception is
     `llmcost.usage.*`, with which our own wire instrumentation says what was used.
     """
-    return {
-        pair.key: value_of(pair.value)
-        for pair in pairs
-        if not pair.key.startswith(LLMCOST_PREFIX) or pair.key.startswith(USAGE_PREFIX)
-    }
+    return {pair.key: value_of(pair.value) for pair in pairs if is_believed(pair.key)}
 
 
 def value_of(value: AnyValue, depth: int = MAX_DEPTH) -> AttributeValue:
