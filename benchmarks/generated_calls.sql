@@ -1,6 +1,7 @@
 -- {rows} calls of one day, in the columns that an insert into call_versions takes. Call number n is the same in every
 -- run. 120 services of 30 teams, 40 models of 5 sellers, 5,000 customers with 200,000 users; a third of the traffic is
--- internal. About three calls a trace; unique ids; heavy-tailed tokens, customers and users; 1.5 % failed, 0.2 % without
+-- internal; the calls of a fifth of the services belong to conversations of about twelve calls a day. About three calls
+-- a trace; unique ids; heavy-tailed tokens, customers and users; 1.5 % failed, 0.2 % without
 -- a price. Values of the columns are drawn apart where they are apart in real traffic, and follow from one another where
 -- they do there: a customer uses three services, a service two models.
 WITH
@@ -67,6 +68,8 @@ SELECT
     concat('user-', toString(if(is_internal, customer_no % 2000, 10000 + customer_no * 40 + user_of_customer))) AS user,
     if(service_no % 4 = 0, concat('agent-', toString(service_no)), '') AS agent,
     if(service_no % 4 = 0, concat('workflow-', toString(service_no % 10)), '') AS workflow,
+    -- a conversation goes on for some hours: its calls are not neighbours
+    if(service_no % 5 = 1, hex(sipHash64(toDate(ts), user, intDiv(x * 24, 6), sipHash64(service_no))), '') AS session,
     map('region', ['eu', 'us', 'ap'][c1 % 3 + 1]) AS tags,
     toUInt8(1) AS usage_known,
     concat(seller, '.chat') AS usage_rule,

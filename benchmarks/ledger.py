@@ -33,6 +33,11 @@ sys.path.insert(0, str(HERE.parent / "tests" / "grafana"))
 
 FREE_BYTES_A_CALL = 250
 GENERATED = (HERE / "generated_calls.sql").read_text("utf-8")
+# Blocks of a million rows, and versions collapse when they are merged, as from a writer.
+INSERTING = (
+    "SETTINGS optimize_on_insert = 0, min_insert_block_size_rows = 1000000, min_insert_block_size_bytes = 0,"
+    " max_insert_threads = 2"
+)
 DUPLICATES = """
 * REPLACE (
     version - bitShiftLeft(toUInt64(1), 50) AS version,
@@ -52,11 +57,12 @@ def generate(ledger: Ledger, calls: int, days: int, end: datetime) -> None:
         names = _names(ledger, select)
         for columns, condition in (("*", until), (DUPLICATES, f"{until} AND sipHash64(call_id, 0) % 25 = 0")):
             into = f"INSERT INTO {{database}}.call_versions ({names})"
-            ledger.execute(f"{into} SELECT {columns} FROM ({select}) {condition}")  # noqa: S608 - our own text
+            ledger.execute(f"{into} SELECT {columns} FROM ({select}) {condition} {INSERTING}")  # noqa: S608
         of_day = f"FROM {{database}}.current_versions WHERE toDate32(ts, 'UTC') = '{day:%Y-%m-%d}'"
         ledger.execute(INSERT_SHADOWS.replace("FROM {database}.current_versions", of_day))
         if number % 10 == 9:
             settle(ledger, grace_s=0)
+        if number % 10 == 9 or rows > 500_000:
             print(f"  {number + 1} days, {(number + 1) * rows / (time.monotonic() - begin):,.0f} calls/s", flush=True)
     ledger.execute("OPTIMIZE TABLE {database}.call_versions")
     settle(ledger, grace_s=0)

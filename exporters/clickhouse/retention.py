@@ -6,11 +6,12 @@ from typing import Final
 
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.ddl import LOCAL, Cluster, Statement, statements
+from otel_llmcost.exporters.clickhouse.settling import TOTALS
 
 MONTH_DAYS: Final = 31
 DETAILS: Final[Mapping[str, str]] = {"response_id": "String", "parent_span_id": "FixedString(8)"}
 CALLS: Final = ("call_versions",)
-ROLLUPS: Final = ("hourly_totals", "minute_totals", "daily_totals", "user_totals")
+ROLLUPS: Final = tuple(f"{name}_totals" for names in TOTALS.values() for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "minute_totals": ("team",),
     "daily_totals": ("team", "customer"),
     "user_totals": ("team", "customer"),
+    "conversation_totals": ("team",),
     "adjustments": ("team", "customer"),
 }
 """Tables with bill lines or sums of them → their columns that a role can be bound to."""
@@ -23,8 +24,8 @@ another team and show the one before."""
 def statements(database: str, role: str, only: Mapping[str, Sequence[str]], cluster: Cluster) -> Iterator[str]:
     """What an administrator runs. `only` is column ("team" or "customer") → values; empty for everything.
 
-    Whoever has no such role reads everything, as before. Sums by hour and minute know no customers: a role that is
-    bound to customers may not read them.
+    Whoever has no such role reads everything, as before. Sums by hour, by minute and of conversations know no customers: a role
+    that is bound to customers may not read them.
     """
     everywhere = f" ON CLUSTER `{cluster.name}`" if cluster.name else ""
     yield f"CREATE ROLE IF NOT EXISTS {_name(role)}{everywhere} SETTINGS {SETTINGS}"

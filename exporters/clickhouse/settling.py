@@ -30,7 +30,7 @@ DAYS_AT_ONCE: Final = 4
 KEEP_REPLACED_S: Final = 86_400
 """How long totals stay that do not count: longer than any query may read them, or any settler may work on them."""
 
-TOTALS: Final[Mapping[str, Sequence[str]]] = {"hour": ("hourly", "minute"), "day": ("daily", "user")}
+TOTALS: Final[Mapping[str, Sequence[str]]] = {"hour": ("hourly", "minute"), "day": ("daily", "user", "conversation")}
 """Grain → the totals that are made together; `<name>_live` is the query, `<name>_totals` the table."""
 _KEYS: Final = {"hour": "day, hour", "day": "day"}
 _HOUR_NS: Final = 3_600_000_000_000

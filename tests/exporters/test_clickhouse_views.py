@@ -224,3 +224,55 @@ def test_words_that_share_a_column_come_back_as_they_were(sink: Sink, url: str, 
         )
     expected = {call_id: (*row[:-1], row[-1], row[0], row[-1]) for call_id, row in zip(ids, rows, strict=True)}
     assert expected == {call_id: tuple(words) for call_id, *words in found.rows}
+
+
+def test_retries_waste_and_tiers_are_told_apart_by_the_hour(sink: Sink, url: str) -> None:
+    """
+    An hour tells its retries, what calls cost that failed or were given up, and what was billed as a batch.
+    """
+    batch = {"service_tier": "", "price_context": {"processing": "batch"}}
+    sink.write(
+        [
+            make_call(1, outcome=Outcome.ERROR, cost=usd("0.25")),
+            make_call(2, attempt=2, cost=usd("1")),
+            make_call(3, outcome=Outcome.ABORTED, cost=usd("0.5"), ttft_ns=None),
+            make_call(4, cost=usd("3"), **batch),
+        ]
+    )
+
+    with Ledger.open(url) as ledger:
+        rows = ledger.query(
+            "SELECT service_tier, sum(calls), sum(errors), sum(aborted_calls), sum(retries), sum(wasted_cost_usd),"
+            " sumMap(ttft_histogram) FROM calls_hourly GROUP BY service_tier ORDER BY service_tier"
+        ).rows
+
+    ttft_310_ms = 66  # 2^(66/8) is 304 ms, 2^(67/8) 332 ms
+    assert [
+        ("batch", 1, 0, 0, 0, None, {ttft_310_ms: 1}),
+        ("default", 3, 1, 1, 1, Decimal("0.75"), {ttft_310_ms: 2}),
+    ] == rows
+
+
+def test_a_conversation_is_the_calls_of_one_session_and_day(sink: Sink, url: str) -> None:
+    """
+    Conversations are counted once a day, with their calls, tokens and cost; calls without a session are in none.
+    """
+    sink.write(
+        [
+            *(make_call(number, session="a", cost=usd("0.5")) for number in (1, 2, 3)),
+            make_call(4, session="b", cost=UNPRICED),
+            make_call(5, session="a", start_ns=START_NS + 13 * HOUR_NS, end_ns=START_NS + 13 * HOUR_NS + 1),
+            make_call(6, session=""),
+        ]
+    )
+
+    with Ledger.open(url) as ledger:
+        rows = ledger.query(
+            "SELECT day, conversations, calls, input_tokens + output_tokens, cost_usd, calls_histogram"
+            " FROM conversations_daily ORDER BY day"
+        ).rows
+
+    assert [
+        (date(2025, 12, 1), 2, 4, 4_800, Decimal("1.5"), {0: 1, 12: 1}),
+        (date(2025, 12, 2), 1, 1, 1_200, Decimal("0.0043"), {0: 1}),
+    ] == rows

@@ -25,9 +25,9 @@ from otel_llmcost.restating.versions import first_version
 HOUR_NS = 3_600_000_000_000
 MIDNIGHT_NS = START_NS + 12 * HOUR_NS
 VIEWS = {"calls_hourly": "hourly_live", "calls_by_minute": "minute_live", "calls_daily": "daily_live"}
-VIEWS |= {"users_daily": "user_live"}
+VIEWS |= {"users_daily": "user_live", "conversations_daily": "conversation_live"}
 TABLES = ("call_versions", "touched_hours", "settled_units")
-TABLES += ("hourly_totals", "minute_totals", "daily_totals", "user_totals")
+TABLES += ("hourly_totals", "minute_totals", "daily_totals", "user_totals", "conversation_totals")
 
 
 @pytest.fixture(scope="module")

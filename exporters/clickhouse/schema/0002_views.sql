@@ -98,7 +98,8 @@ LEFT JOIN
     GROUP BY day
 ) AS s USING (day);
 
--- Hour by hour, by all dimensions of few values. Histograms: key k counts values from 2^(k/8) to 2^((k+1)/8), of
+-- Hour by hour, by all dimensions of few values; service_tier is 'batch' for whatever was billed as a batch. Waste is
+-- what calls cost that failed or were given up. Histograms: key k counts values from 2^(k/8) to 2^((k+1)/8), of
 -- milliseconds and of USD (a cost of 0 counts as 1e-12); they add up with sumMap.
 CREATE TABLE IF NOT EXISTS {database}.hourly_totals
 (
@@ -113,10 +114,13 @@ CREATE TABLE IF NOT EXISTS {database}.hourly_totals
     feature              LowCardinality(String) CODEC(ZSTD(3)),
     agent                LowCardinality(String) CODEC(ZSTD(3)),
     workflow             LowCardinality(String) CODEC(ZSTD(3)),
+    service_tier         LowCardinality(String) CODEC(ZSTD(3)),
     status               LowCardinality(String) CODEC(ZSTD(3)),
     reason               LowCardinality(String) CODEC(ZSTD(3)),
     calls                UInt64 CODEC(T64, ZSTD(1)),
     errors               UInt64 CODEC(T64, ZSTD(1)),
+    aborted_calls        UInt64 CODEC(T64, ZSTD(1)),
+    retries              UInt64 CODEC(T64, ZSTD(1)),
     unpriced_calls       UInt64 CODEC(T64, ZSTD(1)),
     unknown_usage_calls  UInt64 CODEC(T64, ZSTD(1)),
     input_tokens         UInt64 CODEC(T64, ZSTD(1)),
@@ -134,19 +138,23 @@ CREATE TABLE IF NOT EXISTS {database}.hourly_totals
     other_cost_usd       Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     cache_savings_usd    Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
     duration_histogram   Map(Int16, UInt64) CODEC(ZSTD(3)),
+    wasted_cost_usd      Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
+    ttft_histogram       Map(Int16, UInt64) CODEC(ZSTD(3)),
     cost_histogram       Map(Int16, UInt64) CODEC(ZSTD(3))
 )
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(day)
-ORDER BY (hour, environment, service, provider, model, team, feature, agent, workflow, status, reason)
+ORDER BY (hour, environment, service, provider, model, team, feature, agent, workflow, service_tier, status, reason)
 SETTINGS ttl_only_drop_parts = 1;
 
 CREATE OR REPLACE VIEW {database}.hourly_live AS
 SELECT
     toDate32(ts, 'UTC') AS day, toStartOfHour(ts, 'UTC') AS hour,
-    environment, service, provider, model, team, feature, agent, workflow, status, reason,
+    environment, service, provider, model, team, feature, agent, workflow, service_tier, status, reason,
     count() AS calls,
     countIf(c.outcome = 'error') AS errors,
+    countIf(c.outcome = 'aborted') AS aborted_calls,
+    countIf(c.attempt > 1) AS retries,
     countIf(c.cost_usd IS NULL) AS unpriced_calls,
     countIf(NOT c.usage_known AND c.cost_usd IS NULL) AS unknown_usage_calls,
     sum(c.input_tokens) AS input_tokens,
@@ -164,14 +172,18 @@ SELECT
     sum(c.other_cost_usd) AS other_cost_usd,
     sum(c.cache_savings_usd) AS cache_savings_usd,
     sumMap(map(toInt16(floor(8 * log2(greatest(c.duration_ms, 1)))), toUInt64(1))) AS duration_histogram,
+    sumIf(c.cost_usd, c.outcome != 'ok') AS wasted_cost_usd,
+    sumMapIf(map(toInt16(floor(8 * log2(greatest(c.ttft_plus_1 - 1, 1)))), toUInt64(1)), c.ttft_plus_1 > 0) AS ttft_histogram,
     sumMapIf(
         map(toInt16(floor(8 * log2(greatest(toFloat64(ifNull(c.cost_usd, 0)), 1e-12)))), toUInt64(1)), c.cost_usd IS NOT NULL) AS cost_histogram
 FROM
 (
     SELECT
-        ts, environment, service, team, feature, agent, workflow, status, reason, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd, duration_ms,
+        ts, environment, service, team, feature, agent, workflow, status, reason, outcome, attempt, ttft_plus_1, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd, duration_ms,
         replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
         replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
+        if(position(facets, '"processing":"batch"') > 0, 'batch',
+            replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 6), '\t', -1), '\\t', '\t'), '\\b', '\\')) AS service_tier,
         cost_rest + reinterpret(
             toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
             + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
@@ -187,7 +199,7 @@ FROM
     FROM {database}.call_versions FINAL
     WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
 ) AS c
-GROUP BY day, hour, environment, service, provider, model, team, feature, agent, workflow, status, reason;
+GROUP BY day, hour, environment, service, provider, model, team, feature, agent, workflow, service_tier, status, reason;
 
 -- Minute by minute, for how fast money is spent.
 CREATE TABLE IF NOT EXISTS {database}.minute_totals
@@ -372,21 +384,77 @@ FROM
 ) AS c
 GROUP BY day, team, customer, user;
 
+-- Day by day, conversations: calls of one session, each day of it on its own. Histograms of how many calls a conversation
+-- had that day and how many tokens, keys as above.
+CREATE TABLE IF NOT EXISTS {database}.conversation_totals
+(
+    settlement        UInt64 CODEC(ZSTD(1)),
+    day               Date32 CODEC(ZSTD(1)),
+    environment       LowCardinality(String) CODEC(ZSTD(3)),
+    service           LowCardinality(String) CODEC(ZSTD(3)),
+    team              LowCardinality(String) CODEC(ZSTD(3)),
+    feature           LowCardinality(String) CODEC(ZSTD(3)),
+    agent             LowCardinality(String) CODEC(ZSTD(3)),
+    conversations     UInt64 CODEC(T64, ZSTD(1)),
+    calls             UInt64 CODEC(T64, ZSTD(1)),
+    input_tokens      UInt64 CODEC(T64, ZSTD(1)),
+    cache_read_tokens UInt64 CODEC(T64, ZSTD(1)),
+    output_tokens     UInt64 CODEC(T64, ZSTD(1)),
+    cost_usd          Nullable(Decimal(38, 12)) CODEC(ZSTD(1)),
+    calls_histogram   Map(Int16, UInt64) CODEC(ZSTD(3)),
+    tokens_histogram  Map(Int16, UInt64) CODEC(ZSTD(3))
+)
+ENGINE = MergeTree
+PARTITION BY toStartOfMonth(day)
+ORDER BY (day, environment, service, team, feature, agent)
+SETTINGS ttl_only_drop_parts = 1;
+
+CREATE OR REPLACE VIEW {database}.conversation_live AS
+SELECT
+    day, environment, service, team, feature, agent,
+    count() AS conversations,
+    sum(c.calls) AS calls,
+    sum(c.input_tokens) AS input_tokens,
+    sum(c.cache_read_tokens) AS cache_read_tokens,
+    sum(c.output_tokens) AS output_tokens,
+    sum(c.cost_usd) AS cost_usd,
+    sumMap(map(toInt16(floor(8 * log2(c.calls))), toUInt64(1))) AS calls_histogram,
+    sumMap(map(toInt16(floor(8 * log2(greatest(c.input_tokens + c.output_tokens, 1)))), toUInt64(1))) AS tokens_histogram
+FROM
+(
+    SELECT
+        toDate32(ts, 'UTC') AS day, environment, service, team, feature, agent, session,
+        count() AS calls,
+        sum(v.input_tokens) AS input_tokens,
+        sum(v.cache_read_tokens) AS cache_read_tokens,
+        sum(v.output_tokens) AS output_tokens,
+        sum(cost_rest + reinterpret(
+            toInt64(substringIndex(rates, ' ', 1)) * toInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(v.output_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(v.cache_read_tokens)
+            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(v.cache_write_tokens),
+            'Decimal(18, 12)')) AS cost_usd
+    FROM {database}.call_versions AS v FINAL
+    WHERE shadow = 0 AND duplicate_of = toFixedString('', 16) AND session != ''
+    GROUP BY day, environment, service, team, feature, agent, session
+) AS c
+GROUP BY day, environment, service, team, feature, agent;
+
 -- Hour by hour. A condition on `day` beside the one on `hour` lets a question skip live days that it does not ask for.
 CREATE OR REPLACE VIEW {database}.calls_hourly AS
 SELECT
     day, hour,
-    environment, service, provider, model, team, feature, agent, workflow, status, reason,
-    calls, errors, unpriced_calls, unknown_usage_calls, input_tokens,
-    cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, unpriced_tokens, cost_usd, list_cost_usd, input_cost_usd, output_cost_usd, cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd, duration_histogram, cost_histogram
+    environment, service, provider, model, team, feature, agent, workflow, service_tier, status, reason,
+    calls, errors, aborted_calls, retries, unpriced_calls, unknown_usage_calls, input_tokens,
+    cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, unpriced_tokens, cost_usd, list_cost_usd, input_cost_usd, output_cost_usd, cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd, duration_histogram, wasted_cost_usd, ttft_histogram, cost_histogram
 FROM {database}.hourly_totals
 WHERE settlement IN (SELECT arrayJoin(arrayMap(u -> u.3, arrayFilter(u -> u.3 != 0, (SELECT groupArray((day, hour, settlement)) FROM {database}.hour_states)))))
 UNION ALL
 SELECT
     day, hour,
-    environment, service, provider, model, team, feature, agent, workflow, status, reason,
-    calls, errors, unpriced_calls, unknown_usage_calls, input_tokens,
-    cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, unpriced_tokens, cost_usd, list_cost_usd, input_cost_usd, output_cost_usd, cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd, duration_histogram, cost_histogram
+    environment, service, provider, model, team, feature, agent, workflow, service_tier, status, reason,
+    calls, errors, aborted_calls, retries, unpriced_calls, unknown_usage_calls, input_tokens,
+    cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, unpriced_tokens, cost_usd, list_cost_usd, input_cost_usd, output_cost_usd, cache_read_cost_usd, cache_write_cost_usd, other_cost_usd, cache_savings_usd, duration_histogram, wasted_cost_usd, ttft_histogram, cost_histogram
 FROM {database}.hourly_live
 WHERE day IN (SELECT arrayJoin(arrayDistinct(arrayMap(u -> u.1, arrayFilter(u -> u.3 = 0, (SELECT groupArray((day, hour, settlement)) FROM {database}.hour_states))))))
 AND (day, hour) IN (SELECT arrayJoin(arrayMap(u -> (u.1, u.2), arrayFilter(u -> u.3 = 0, (SELECT groupArray((day, hour, settlement)) FROM {database}.hour_states)))));
@@ -440,6 +508,22 @@ SELECT
     team, customer, user,
     calls, errors, unpriced_calls, tokens, unpriced_tokens, cost_usd, cache_savings_usd
 FROM {database}.user_live
+WHERE day IN (SELECT arrayJoin(arrayDistinct(arrayMap(u -> u.1, arrayFilter(u -> u.2 = 0, (SELECT groupArray((day, settlement)) FROM {database}.day_states))))));
+
+-- How much a conversation takes, day by day.
+CREATE OR REPLACE VIEW {database}.conversations_daily AS
+SELECT
+    day,
+    environment, service, team, feature, agent,
+    conversations, calls, input_tokens, cache_read_tokens, output_tokens, cost_usd, calls_histogram, tokens_histogram
+FROM {database}.conversation_totals
+WHERE settlement IN (SELECT arrayJoin(arrayMap(u -> u.2, arrayFilter(u -> u.2 != 0, (SELECT groupArray((day, settlement)) FROM {database}.day_states)))))
+UNION ALL
+SELECT
+    day,
+    environment, service, team, feature, agent,
+    conversations, calls, input_tokens, cache_read_tokens, output_tokens, cost_usd, calls_histogram, tokens_histogram
+FROM {database}.conversation_live
 WHERE day IN (SELECT arrayJoin(arrayDistinct(arrayMap(u -> u.1, arrayFilter(u -> u.2 = 0, (SELECT groupArray((day, settlement)) FROM {database}.day_states))))));
 
 -- Who pays for what. Rows of a day differ in one of their dimensions; no second grouping, for it would take most of the
