@@ -24,8 +24,8 @@ another team and show the one before."""
 def statements(database: str, role: str, only: Mapping[str, Sequence[str]], cluster: Cluster) -> Iterator[str]:
     """What an administrator runs. `only` is column ("team" or "customer") → values; empty for everything.
 
-    Whoever has no such role reads everything, as before. Sums by hour, by minute and of conversations know no customers: a role
-    that is bound to customers may not read them.
+    Whoever has no such role reads everything, as before. Sums by hour, by minute and of conversations know no
+    customers: a role that is bound to customers may not read them.
     """
     everywhere = f" ON CLUSTER `{cluster.name}`" if cluster.name else ""
     yield f"CREATE ROLE IF NOT EXISTS {_name(role)}{everywhere} SETTINGS {SETTINGS}"
