@@ -20,13 +20,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from otel_llmcost.call import Amounts, Bucket, Cost, LLMCall, Source, Status, Usage
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.settling import settle
 from otel_llmcost.exporters.clickhouse.shadows import INSERT_SHADOWS
+from otel_llmcost.exporters.clickhouse.writer import ClickHouseSink
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "grafana"))
@@ -205,20 +209,56 @@ def report_chargeback(ledger: Ledger, end: datetime, times: int) -> None:
 
 
 def report_inserts(ledger: Ledger, rows: int = 1_000_000, chunk: int = 100_000) -> None:
-    """Blocks of columns as a writer sends them, into a ledger of their own."""
+    """Calls a second into a ledger of their own: blocks of columns, records of the writer, and rows of the client."""
     select = _filled(rows=chunk, first=10**9, day_s=1_700_000_000 // 86_400 * 86_400)
     names = _names(ledger, select).split(", ")
-    client = ledger.client
-    blocks = []
-    for number in range(rows // chunk):
-        part = select.replace("+ 1000000000 AS n", f"+ {10**9 + number * chunk} AS n")
-        blocks.append(client.raw_query(f"SELECT {', '.join(names)} FROM ({part})", fmt="Native"))  # noqa: S608
+    parts = [select.replace("+ 1000000000 AS n", f"+ {10**9 + n * chunk} AS n") for n in range(rows // chunk)]
+    blocks = [ledger.client.raw_query(f"SELECT {', '.join(names)} FROM ({part})", fmt="Native") for part in parts]  # noqa: S608
+    few = [ledger.client.query(f"SELECT {', '.join(names)} FROM ({part})").result_rows for part in parts[:2]]  # noqa: S608
+    print(f"\ninserts in blocks of {chunk:,}, into the same table")
+    _timed("blocks of columns", rows, lambda: [ledger.insert("call_versions", names, one, "Native") for one in blocks])
+    sink = ClickHouseSink(f"chdb://{ledger.url.path}")
+    calls = [[_call(n + at) for at in range(chunk)] for n in range(0, 2 * chunk, chunk)]
+    _timed("LLMCall records, our writer", 2 * chunk, lambda: [sink.write(batch) for batch in calls])
+    sink.close()
+    client, table = ledger.client, f"`{ledger.url.database}`.call_versions"
+    _timed(
+        "ready rows, plain clickhouse-connect",
+        2 * chunk,
+        lambda: [client.insert(table, batch, names, settings={"async_insert": 0}) for batch in few],
+    )
+
+
+def _timed(name: str, rows: int, do: Callable[[], Any]) -> None:
     begin, cpu = time.monotonic(), time.process_time()
-    for block in blocks:
-        ledger.insert("call_versions", names, block, "Native")
+    do()
     took_s, cpu_s = time.monotonic() - begin, time.process_time() - cpu
-    print(f"\ninserts: {rows:,} calls in blocks of {chunk:,}: {rows / took_s:,.0f} calls/s,", end=" ")
-    print(f"{cpu_s / rows * 1e6:.1f} µs CPU a call")
+    print(f"  {name:<40}{rows / took_s:>10,.0f} calls/s{cpu_s / rows * 1e6:>8.1f} µs CPU a call", flush=True)
+
+
+def _call(number: int) -> LLMCall:
+    """A line as a pipeline makes it."""
+    start_ns = 1_764_590_400_000_000_000 + number * 1_000_000
+    usage = Usage(buckets={Bucket.INPUT: number % 9_000, Bucket.CACHE_READ: 512, Bucket.OUTPUT: number % 700})
+    amounts = Amounts(Decimal(number % 9_000) / 400_000, Decimal(number % 700) / 100_000, Decimal("0.00064"))
+    return LLMCall(
+        call_id=blake2b(number.to_bytes(8, "big"), digest_size=16).digest(),
+        trace_id=(number // 3).to_bytes(16, "big"),
+        span_id=number.to_bytes(8, "big"),
+        source=Source.WIRE,
+        emitter="otel_llmcost.httpx",
+        service=f"service-{number % 120}",
+        environment="production",
+        start_ns=start_ns,
+        end_ns=start_ns + 1_250_000_000,
+        provider="openai",
+        model=f"model-{number % 40}",
+        response_id=f"chatcmpl-{number:024x}",
+        http_status=200,
+        tags={"team": f"team-{number % 30}", "feature": f"feature-{number % 80}", "region": "eu"},
+        usage=usage,
+        cost=Cost(Status.EXACT, list=amounts, effective=amounts, price_id="openai/model", price_book="2026.11.1"),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
