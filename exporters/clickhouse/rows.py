@@ -8,6 +8,7 @@ says so. Otherwise one hostile span would keep a whole batch out of the ledger.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 
 from otel_llmcost.call import Amounts, Cost, LLMCall, Part, Status
@@ -151,49 +152,49 @@ def _other_tags(call: LLMCall) -> dict[str, str]:
 
 
 COLUMNS: Final[Mapping[str, tuple[Kind, Getter]]] = {
-    "call_id": (CALL_ID, lambda call: call.call_id),
+    "call_id": (CALL_ID, attrgetter("call_id")),
     "version": (UINT64, first_version),
-    "duplicate_of": (_id(16), lambda call: call.duplicate_of),
-    "ts": (TIME, lambda call: call.start_ns),
-    "trace_id": (_id(16), lambda call: call.trace_id),
-    "span_id": (_id(8), lambda call: call.span_id),
-    "parent_span_id": (_id(8), lambda call: call.parent_span_id),
-    "source": (WORD, lambda call: call.source),
-    "emitter": (WORD, lambda call: call.emitter),
-    "service": (WORD, lambda call: call.service),
-    "environment": (WORD, lambda call: call.environment),
-    "provider": (WORD, lambda call: call.provider),
-    "host": (WORD, lambda call: call.host),
-    "model": (WORD, lambda call: call.model),
-    "requested_model": (WORD, lambda call: call.requested_model),
-    "operation": (WORD, lambda call: call.operation),
-    "response_id": (TEXT, lambda call: call.response_id),
-    "streaming": (FLAG, lambda call: int(call.streaming)),
-    "outcome": (WORD, lambda call: call.outcome),
-    "http_status": (_optional(UINT16), lambda call: call.http_status),
-    "error_type": (WORD, lambda call: call.error_type),
-    "finish_reason": (WORD, lambda call: call.finish_reason),
-    "attempt": (UINT16, lambda call: call.attempt),
-    "service_tier": (WORD, lambda call: call.service_tier),
-    "price_context": (TEXT_MAP, lambda call: dict(call.price_context)),
+    "duplicate_of": (_id(16), attrgetter("duplicate_of")),
+    "ts": (TIME, attrgetter("start_ns")),
+    "trace_id": (_id(16), attrgetter("trace_id")),
+    "span_id": (_id(8), attrgetter("span_id")),
+    "parent_span_id": (_id(8), attrgetter("parent_span_id")),
+    "source": (WORD, attrgetter("source")),
+    "emitter": (WORD, attrgetter("emitter")),
+    "service": (WORD, attrgetter("service")),
+    "environment": (WORD, attrgetter("environment")),
+    "provider": (WORD, attrgetter("provider")),
+    "host": (WORD, attrgetter("host")),
+    "model": (WORD, attrgetter("model")),
+    "requested_model": (WORD, attrgetter("requested_model")),
+    "operation": (WORD, attrgetter("operation")),
+    "response_id": (TEXT, attrgetter("response_id")),
+    "streaming": (FLAG, attrgetter("streaming")),
+    "outcome": (WORD, attrgetter("outcome")),
+    "http_status": (_optional(UINT16), attrgetter("http_status")),
+    "error_type": (WORD, attrgetter("error_type")),
+    "finish_reason": (WORD, attrgetter("finish_reason")),
+    "attempt": (UINT16, attrgetter("attempt")),
+    "service_tier": (WORD, attrgetter("service_tier")),
+    "price_context": (TEXT_MAP, attrgetter("price_context")),
     "team": (WORD, lambda call: call.tags.get("team", "")),
     "feature": (WORD, lambda call: call.tags.get("feature", "")),
     "customer": (WORD, lambda call: call.tags.get("customer", "")),
-    "user": (TEXT, lambda call: call.user),
-    "agent": (WORD, lambda call: call.agent),
-    "workflow": (WORD, lambda call: call.workflow),
-    "session": (TEXT, lambda call: call.session),
-    "run": (TEXT, lambda call: call.run),
+    "user": (TEXT, attrgetter("user")),
+    "agent": (WORD, attrgetter("agent")),
+    "workflow": (WORD, attrgetter("workflow")),
+    "session": (TEXT, attrgetter("session")),
+    "run": (TEXT, attrgetter("run")),
     "tags": (TEXT_MAP, _other_tags),
-    "usage_known": (FLAG, lambda call: int(call.usage.known)),
-    "usage_rule": (WORD, lambda call: call.usage.rule),
+    "usage_known": (FLAG, attrgetter("usage.known")),
+    "usage_rule": (WORD, attrgetter("usage.rule")),
     "usage_flags": (TEXTS, lambda call: list(call.usage.flags)),
-    "buckets": (COUNT_MAP, lambda call: dict(call.usage.buckets)),
-    "input_tokens": (UINT64, lambda call: call.usage.input_tokens),
-    "cache_read_tokens": (UINT64, lambda call: call.usage.cache_read_tokens),
-    "cache_write_tokens": (UINT64, lambda call: call.usage.cache_write_tokens),
-    "output_tokens": (UINT64, lambda call: call.usage.output_tokens),
-    "reasoning_tokens": (UINT64, lambda call: call.usage.reasoning_tokens),
+    "buckets": (COUNT_MAP, attrgetter("usage.buckets")),
+    "input_tokens": (UINT64, attrgetter("usage.input_tokens")),
+    "cache_read_tokens": (UINT64, attrgetter("usage.cache_read_tokens")),
+    "cache_write_tokens": (UINT64, attrgetter("usage.cache_write_tokens")),
+    "output_tokens": (UINT64, attrgetter("usage.output_tokens")),
+    "reasoning_tokens": (UINT64, attrgetter("usage.reasoning_tokens")),
     "duration_ms": (UINT32, lambda call: call.duration_ns // NANOSECONDS_PER_MS),
     "ttft_ms": (_optional(UINT32), lambda call: None if call.ttft_ns is None else call.ttft_ns // NANOSECONDS_PER_MS),
     "cost_usd": (PICO_USD, lambda call: _total(_cost(call).effective)),
@@ -226,7 +227,7 @@ def columns(calls: Sequence[LLMCall]) -> dict[str, list[Any]]:
     """
     if any(len(call.call_id) != 16 for call in calls):
         raise PermanentError("a call without a 16-byte call_id cannot be a bill line")
-    filled = {name: [get(call) for call in calls] for name, (_, get) in COLUMNS.items()}
+    filled = {name: list(map(get, calls)) for name, (_, get) in COLUMNS.items()}
     for name, (kind, _) in COLUMNS.items():
         if calls and not kind.fits(filled[name]):
             _fit(filled, name, kind)
