@@ -9,14 +9,16 @@ starts. Needs the base install only, in the environment whose `python3` is first
 What it cannot do, since rotel acknowledges what it has queued in memory: write lines to the ledger, or tell a sender
 to come again. Lines come of the spans it forwards, from `otel-llmcost up`, the stage or ClickHouse behind it.
 
-Two things about rotel that this file is built around (0.0.1-alpha10 to 0.2.1): it ends when a processor raises or
-keeps a reference to what it was given, and reading an attribute without a value panics and leaves a lock behind that
-ends it later, unless the attribute is gone by then.
+What this file knows about rotel, up to 0.2.1: it ends when a processor raises or keeps a reference to what it was
+given; reading an attribute without a value panics and leaves a lock behind that ends it later, unless the attribute is
+gone by then; and it turns the lists of every attribute round that a processor has looked at, so they are turned back.
 """
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
+import re
+import subprocess
+from collections.abc import Iterator, MutableSequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, Protocol
@@ -31,12 +33,13 @@ from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.lineage import who_of
 from otel_llmcost.pipeline import Pipeline
 from otel_llmcost.pricing.configured import refreshing
-from otel_llmcost.processors.tree import TREE_KEYS, seen_genai, serves_inference
-from otel_llmcost.settings import Settings, load_settings
-from otel_llmcost.span import MAX_DEPTH, AttributeValue, OtlpFields, Span, problem_of
+from otel_llmcost.processors.tree import mark_repeats, seen_genai, serves_inference
+from otel_llmcost.settings import load_settings
+from otel_llmcost.span import MAX_DEPTH, Attributes, AttributeValue, OtlpFields, Span, problem_of
 
 _SERVER: Final = 2
 _ERROR: Final = 2
+_LAST_THAT_TURNS_LISTS: Final = (0, 2, 1)
 
 logger = logging.getLogger(__name__)
 
@@ -60,39 +63,46 @@ class RotelSpan(OtlpFields, Protocol):
 class RotelProcessor:
     """Prices the spans of rotel's messages in place: adds `llmcost.*`, and takes away what came in under that name.
 
-    `key_values` makes rotel's attributes; None is rotel's own class.
+    `turns_lists`: whether this release of rotel turns lists round.
     """
 
-    def __init__(self, pipeline: Pipeline, *, usage_cost: bool, key_values: Any = None) -> None:
+    def __init__(self, pipeline: Pipeline, *, usage_cost: bool, turns_lists: bool) -> None:
         identity = pipeline.identity
         self._pipeline = pipeline
         self._kinship = Kinship(
             identity.remembered_spans, names_unseen=True, counts_agents=bool(identity.closed_frameworks)
         )
         self._usage_cost = usage_cost
-        self._key_values = key_values or import_module("rotel_sdk.open_telemetry.common.v1").KeyValue
+        self._read = AttributeReader(turns_lists=turns_lists)
+        self._key_values = import_module("rotel_sdk.open_telemetry.common.v1").KeyValue
 
     def process(self, resource_spans: Any) -> None:
         """Price one `ResourceSpans`. A span that cannot be read passes as it came, without foreign `llmcost.*`."""
         found: list[tuple[RotelSpan, Seen]] = []
-        resource: dict[str, AttributeValue] | None = None
+        resource = self._resource_of(resource_spans)
         for scope, span in _spans_of(resource_spans):
-            keys = _without_foreign(span.attributes)
-            if not is_genai(keys):
-                found.append((span, _seen_plain(span)))
-                continue
-            if resource is None:  # read once, and only where a GenAI span needs it
-                resource = _resource_of(resource_spans)
+            _strip_foreign(span.attributes)
+            attributes = self._read(span.attributes)
             with host_unharmed("rotel"):
-                seen = self._seen(span, resource, scope)
+                seen = self._seen(span, attributes, resource, scope)
                 if seen is not None:
                     found.append((span, seen))
-        self._kinship.meet([seen for _, seen in found])  # completes the records in place
+        told = [seen for _, seen in found]
+        self._kinship.meet(told)  # completes the records in place
+        mark_repeats(told)
         for span, seen in found:
             if seen.call is not None:
                 self._annotate(span.attributes, seen.call)
 
-    def _seen(self, rotel_span: RotelSpan, resource: Mapping[str, AttributeValue], scope: str) -> Seen | None:
+    def _resource_of(self, resource_spans: Any) -> Attributes:
+        resource = resource_spans.resource
+        if resource is None:
+            return {}
+        return {key: value for key, value in self._read(resource.attributes).items() if sc.is_believed(key)}
+
+    def _seen(self, rotel_span: RotelSpan, attributes: Attributes, resource: Attributes, scope: str) -> Seen | None:
+        if not is_genai(attributes):
+            return _seen_plain(rotel_span, attributes)
         if problem_of(rotel_span):
             return None
         span = Span(
@@ -102,7 +112,7 @@ class RotelProcessor:
             parent_span_id=rotel_span.parent_span_id,
             start_ns=rotel_span.start_time_unix_nano,
             end_ns=rotel_span.end_time_unix_nano,
-            attributes=_read(rotel_span.attributes),
+            attributes=attributes,
             resource=resource,
             scope=scope,
             failed=rotel_span.status is not None and rotel_span.status.code == _ERROR,
@@ -132,66 +142,70 @@ def _spans_of(resource_spans: Any) -> Iterator[tuple[str, RotelSpan]]:
             yield name, span
 
 
-def _without_foreign(attributes: MutableSequence[KeyValue]) -> list[str]:
-    """Take away what only a trusted host may say; the keys that are left."""
-    keys = [pair.key for pair in attributes]
-    foreign = [index for index, key in enumerate(keys) if not sc.is_believed(key)]
+def _strip_foreign(attributes: MutableSequence[KeyValue]) -> None:
+    """Take away what only a trusted host may say."""
+    foreign = [index for index, pair in enumerate(attributes) if not sc.is_believed(pair.key)]
     for index in reversed(foreign):
-        del attributes[index], keys[index]
-    return keys
-
-
-def _resource_of(resource_spans: Any) -> dict[str, AttributeValue]:
-    resource = resource_spans.resource
-    if resource is None:
-        return {}
-    return {key: value for key, value in _read(resource.attributes).items() if sc.is_believed(key)}
-
-
-def _read(
-    attributes: MutableSequence[KeyValue], wanted: Callable[[str], bool] = lambda _key: True
-) -> dict[str, AttributeValue]:
-    """Attributes as a mapping. One without a value is taken away: once read, it would end rotel."""
-    found: dict[str, AttributeValue] = {}
-    broken: list[int] = []
-    for index, pair in enumerate(attributes):
-        key = pair.key
-        if not wanted(key):
-            continue
-        try:
-            found[key] = _plain(pair.value.value)
-        except BaseException as error:
-            if type(error).__name__ != "PanicException":  # of pyo3, which cannot be imported; it is no Exception
-                raise
-            broken.append(index)
-    for index in reversed(broken):
         del attributes[index]
-    return found
 
 
-def _plain(value: Any, depth: int = MAX_DEPTH) -> AttributeValue:
-    """The plain value of any kind; None where it is unset or lies deeper than `depth`."""
-    if value is None or isinstance(value, str | bool | int | float | bytes):
-        return value
-    if isinstance(value, list):  # older releases give bytes as numbers
-        return bytes(value)
-    if depth <= 0:
-        return None
-    items: Sequence[Any] = [value[index] for index in range(len(value))]
-    if type(value).__name__ == "KeyValueList":
-        return {pair.key: _plain(pair.value.value, depth - 1) for pair in items}
-    return tuple(_plain(item.value, depth - 1) for item in items)
+class AttributeReader:
+    """rotel's attributes → a mapping of plain values.
+
+    An attribute without a value is taken away: once read, it would end rotel. With `turns_lists`, lists are turned
+    round, so that they come out as they came in.
+    """
+
+    def __init__(self, *, turns_lists: bool) -> None:
+        self._turns_lists = turns_lists
+
+    def __call__(self, attributes: MutableSequence[KeyValue]) -> dict[str, AttributeValue]:
+        found: dict[str, AttributeValue] = {}
+        broken: list[int] = []
+        for index, pair in enumerate(attributes):
+            try:
+                found[pair.key] = self._plain(pair.value.value, MAX_DEPTH)
+            except BaseException as error:
+                if type(error).__name__ != "PanicException":  # of pyo3, which cannot be imported; it is no Exception
+                    raise
+                broken.append(index)
+        for index in reversed(broken):
+            del attributes[index]
+        return found
+
+    def _plain(self, value: Any, depth: int) -> AttributeValue:
+        """The plain value of any kind; None where it is unset or lies deeper than `depth`."""
+        if value is None or isinstance(value, str | bool | int | float | bytes):
+            return value
+        if isinstance(value, list):  # older releases give bytes as numbers
+            return bytes(value)
+        if depth <= 0:
+            return None
+        items = [value[index] for index in range(len(value))]
+        if type(value).__name__ == "KeyValueList":
+            return {pair.key: self._plain(pair.value.value, depth - 1) for pair in items}
+        plain = tuple(self._plain(item.value, depth - 1) for item in items)
+        if self._turns_lists:
+            for index, item in enumerate(reversed(items)):
+                value[index] = item
+        return plain
 
 
-def _seen_plain(span: RotelSpan) -> Seen:
+def _seen_plain(span: RotelSpan, attributes: Attributes) -> Seen:
     """A span that is none of GenAI: what lies between and around those that are."""
-    told = _read(span.attributes, TREE_KEYS.__contains__)
     return Seen(
         key=span.trace_id + span.span_id,
         parent=span.trace_id + span.parent_span_id if len(span.parent_span_id) == 8 else b"",
-        who=who_of(told),
-        serves=span.kind == _SERVER and serves_inference(told),
+        who=who_of(attributes),
+        serves=span.kind == _SERVER and serves_inference(attributes),
     )
+
+
+def _turns_lists() -> bool:
+    """Whether the rotel that runs us is known to turn lists round; a later release is believed to be better."""
+    told = subprocess.run(["/proc/self/exe", "--version"], capture_output=True, text=True, timeout=10, check=False)
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", told.stdout)
+    return found is not None and tuple(map(int, found.groups())) <= _LAST_THAT_TURNS_LISTS
 
 
 @cache
@@ -200,12 +214,12 @@ def _processor() -> RotelProcessor:
     Raises:
         ConfigError: the configuration is wrong.
     """
-    settings: Settings = load_settings(os.environ)
+    settings = load_settings(os.environ)
     pipeline = Pipeline.from_settings(settings)
     refresher = refreshing(pipeline, settings)
     if refresher is not None:
         refresher.start()
-    return RotelProcessor(pipeline, usage_cost=settings.usage_cost_attribute)
+    return RotelProcessor(pipeline, usage_cost=settings.usage_cost_attribute, turns_lists=_turns_lists())
 
 
 def process_spans(resource_spans: Any) -> None:
