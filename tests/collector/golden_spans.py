@@ -82,7 +82,8 @@ def in_sdk_host(document: Mapping[str, Any]) -> dict[bytes, Costs]:
             raw["attributes"],
             start_time=raw["start_ns"],
         )
-    for raw in sorted(spans[::-1], key=lambda raw: (raw["end_ns"], -raw["start_ns"])):
+    numbered = list(enumerate(spans))  # of two that end at once, the inner one ends first
+    for _, raw in sorted(numbered, key=lambda each: (each[1]["end_ns"], -each[1]["start_ns"], -each[0])):
         span = opened[raw["span_id"]]
         span.set_status(StatusCode.ERROR if raw["failed"] else StatusCode.UNSET)
         span.end(raw["end_ns"])
