@@ -21,6 +21,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p otel_llmcost
 	$(BIN)/python grafana/build.py --check
+	$(BIN)/python collector-config/ottl_pricing.py --check
 
 check: lint test ## what CI runs
 
