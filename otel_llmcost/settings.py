@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from otel_llmcost.config_types import Currency, Day, FxRate, Section
 from otel_llmcost.errors import ConfigError, nearest
+from otel_llmcost.stage_settings import StageSettings
 from otel_llmcost.yaml_file import Location, YamlFile, explain_mistake, parse_yaml
 
 ENV_PREFIX: Final = "OTEL_LLMCOST_"
@@ -252,6 +253,7 @@ class Settings(Section):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     prices: PriceSettings = Field(default_factory=PriceSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
+    stage: StageSettings = Field(default_factory=StageSettings)
 
 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:

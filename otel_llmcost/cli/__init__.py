@@ -22,6 +22,7 @@ from otel_llmcost.cli import (
     query,
     restate,
     schema,
+    stage,
     up,
     whatif,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "query",
     "restate",
     "schema",
+    "stage",
     "up",
     "whatif",
 ]
@@ -92,6 +94,7 @@ class Command(Protocol):
 
 COMMANDS: Final[tuple[Command, ...]] = (
     up,
+    stage,
     import_usage,
     query,
     anomalies,

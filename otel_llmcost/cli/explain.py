@@ -106,8 +106,8 @@ def _is_asked_for(args: argparse.Namespace, span: "Span", call: "LLMCall | None"
 def _records(file: str, pipeline: Any) -> tuple[list["Span"], dict[tuple[bytes, bytes], "LLMCall"]]:
     """The GenAI spans of a file, and the records they give once all of them are known."""
     try:
+        from otel_llmcost.processors.intake import kinship_of
         from otel_llmcost.processors.otlp import decode_json, genai_spans, seen_plain
-        from otel_llmcost.processors.receiver import kinship_of
         from otel_llmcost.processors.tree import seen_genai
     except ImportError:
         raise MissingExtraError("explaining spans of a file", "stage") from None

@@ -32,11 +32,11 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_with_ledger(args: argparse.Namespace) -> Settings:
+def settings_with_ledger(args: argparse.Namespace, *, needed: bool = True) -> Settings:
     """The configuration, with the ledger of `--ledger` where given.
 
     Raises:
-        ConfigError: the configuration is wrong, or there is no ledger.
+        ConfigError: the configuration is wrong, or there is no ledger and one is `needed`.
     """
     settings = load_settings(os.environ, args.config)
     if args.ledger is not None:
@@ -46,7 +46,7 @@ def settings_with_ledger(args: argparse.Namespace) -> Settings:
             message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             raise ConfigError(f"--ledger: {message}") from None
         settings = settings.model_copy(update={"ledger": url})
-    if settings.ledger == "off":
+    if needed and settings.ledger == "off":
         raise ConfigError(
             "no ledger: give one with --ledger chdb:///path or --ledger clickhouse://user@host:8123/llmcost,"
             " or set OTEL_LLMCOST_LEDGER"

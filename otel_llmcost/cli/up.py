@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from otel_llmcost.exporters import Sink
     from otel_llmcost.pricing.configured import HasBook
     from otel_llmcost.processors.ledger_writer import SetAside
-    from otel_llmcost.processors.receiver import TraceIntake
 
 NAME: Final = "up"
 HELP: Final = "receive OTLP traces, write bill lines, and answer SQL for an embedded ledger"
@@ -120,8 +119,12 @@ async def serve(settings: Settings, options: Options) -> None:
     """Start everything, serve until a signal, and stop in the order in which nothing is lost."""
     from otel_llmcost.pipeline import Pipeline
     from otel_llmcost.pricing.configured import refreshing
+    from otel_llmcost.processors.gate import Gate
+    from otel_llmcost.processors.grpc_server import grpc_server
+    from otel_llmcost.processors.http_app import http_app
+    from otel_llmcost.processors.intake import TraceIntake, kinship_of
     from otel_llmcost.processors.ledger_writer import LedgerWriter
-    from otel_llmcost.processors.receiver import TraceIntake, http_app, kinship_of
+    from otel_llmcost.processors.serving import shown, start_grpc
 
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,13 +139,18 @@ async def serve(settings: Settings, options: Options) -> None:
             refresher.start()
             stack.push_async_callback(asyncio.to_thread, refresher.stop)
         _start_settler(stack, settings)
+        gate = Gate()
         intake = TraceIntake(pipeline, writer, kinship_of(settings.identity))
-        stack.push_async_callback(intake.close)
-        http_port = await _start_http(stack, http_app(intake), options.host, options.http_port, "--http-port")
-        grpc_port = await _start_grpc(stack, intake, options)
+        stack.callback(intake.close)
+        stack.push_async_callback(gate.drain)
+        intakes = {"traces": intake}
+        host = options.host
+        http_port = await _start_http(stack, http_app(intakes, gate), host, options.http_port, "--http-port")
+        server = grpc_server(intakes, gate)
+        grpc_port = await start_grpc(stack, server, host, options.grpc_port, "--grpc-port", DRAIN_S)
         endpoints = [
-            ("OTLP/gRPC", f"http://{_shown(options.host)}:{grpc_port}"),
-            ("OTLP/HTTP", f"http://{_shown(options.host)}:{http_port}/v1/traces"),
+            ("OTLP/gRPC", f"http://{shown(host)}:{grpc_port}"),
+            ("OTLP/HTTP", f"http://{shown(host)}:{http_port}/v1/traces"),
             *endpoints,
         ]
         print(_banner(endpoints, settings, options), flush=True)
@@ -176,35 +184,15 @@ def _start_settler(stack: AsyncExitStack, settings: Settings) -> None:
 
 
 async def _start_http(stack: AsyncExitStack, app: Any, host: str, port: int, option: str) -> int:
-    from otel_llmcost.processors.serving import HttpServer, listen
+    from otel_llmcost.processors.serving import HttpServer, listen, start_http
 
-    bound = listen(host, port, option)
-    server = HttpServer(app, bound, DRAIN_S)
-    stack.push_async_callback(server.stop)
-    await server.start()
-    return int(bound.getsockname()[1])
-
-
-async def _start_grpc(stack: AsyncExitStack, intake: "TraceIntake", options: Options) -> int:
-    from otel_llmcost.processors.receiver import grpc_server
-    from otel_llmcost.processors.serving import listen
-
-    # Tried first with a plain socket, whose error says why an address cannot be had; gRPC's does not.
-    with listen(options.host, options.grpc_port, "--grpc-port"):
-        pass
-    server = grpc_server(intake)
-    try:
-        port = int(server.add_insecure_port(f"{_shown(options.host)}:{options.grpc_port}"))
-    except RuntimeError:
-        raise ConfigError(f"{options.host}:{options.grpc_port}: cannot be had; choose another --grpc-port") from None
-    stack.push_async_callback(server.stop, DRAIN_S)
-    await server.start()
-    return port
+    return await start_http(stack, HttpServer(app, listen(host, port, option), DRAIN_S))
 
 
 async def _start_sql(stack: AsyncExitStack, settings: Settings, options: Options) -> tuple[str, str]:
     from otel_llmcost.exporters.clickhouse.embedded import EmbeddedSql
     from otel_llmcost.exporters.clickhouse.http import Access, SqlEndpoint
+    from otel_llmcost.processors.serving import shown
 
     path = await asyncio.to_thread(_prepare_ledger, settings.ledger)
     sql = EmbeddedSql(path, writable=options.writable)
@@ -212,7 +200,7 @@ async def _start_sql(stack: AsyncExitStack, settings: Settings, options: Options
     endpoint = SqlEndpoint(sql, Access(options.password))
     stack.push_async_callback(asyncio.to_thread, endpoint.close)
     port = await _start_http(stack, endpoint.app(), options.host, options.clickhouse_port, "--clickhouse-port")
-    return "ClickHouse", f"http://{_shown(options.host)}:{port}"
+    return "ClickHouse", f"http://{shown(options.host)}:{port}"
 
 
 def _prepare_ledger(url: str) -> Path:
@@ -223,10 +211,6 @@ def _prepare_ledger(url: str) -> Path:
     with Ledger.connect(LedgerUrl.parse(url, environ), read_only=False) as ledger:
         prepare(ledger)
         return Path(ledger.url.path)
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _banner(endpoints: list[tuple[str, str]], settings: Settings, options: Options) -> str:

@@ -56,7 +56,7 @@ _AROUND: Final = frozenset(
 )
 """Told by spans of agents and tools alone, for the generations that have no attribute for what they are."""
 
-_GENAI: Final = frozenset(
+GENAI_KEYS: Final = frozenset(
     {
         *(key for key, _ in KINDS),
         sc.REQUEST_MODEL,
@@ -67,11 +67,12 @@ _GENAI: Final = frozenset(
         "ai.model.id",
     }
 )
+"""Attributes of which every GenAI span has one."""
 
 
 def is_genai(attributes: Iterable[str] | Mapping[str, object]) -> bool:
     """Whether a span may stand for a GenAI call, or for something around one, from the keys of its attributes."""
-    return not _GENAI.isdisjoint(attributes)
+    return not GENAI_KEYS.isdisjoint(attributes)
 
 
 def operation_of(attributes: Mapping[str, object]) -> str | None:

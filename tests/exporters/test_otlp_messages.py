@@ -25,7 +25,7 @@ from otel_llmcost.distro import attach
 from otel_llmcost.errors import InputError
 from otel_llmcost.exporters import spooled as spooled_module
 from otel_llmcost.exporters.otlp_messages import SpanCodec, message_of
-from otel_llmcost.processors.otlp import genai_spans
+from otel_llmcost.processors.otlp import decode_protobuf, genai_spans
 from otel_llmcost.settings import DeliverySettings, Settings
 
 SECRET = "what is the password of the vault"
@@ -105,7 +105,7 @@ def ended(attributes: dict[str, str | int]) -> ReadableSpan:
 def test_a_span_on_disk_has_all_facts_and_no_content() -> None:
     """Whoever wrote the attributes; events and error texts stay away too."""
     record = SpanCodec().encode(message_of(ended({**FACTS, **CONTENT})))
-    (span,) = genai_spans(SpanCodec().decode(record), pytest.fail)
+    (span,) = genai_spans(decode_protobuf(SpanCodec().decode(record).SerializeToString()), pytest.fail)
     assert FACTS == span.attributes
     assert {"service.name": "support-bot", "team": "cx"} == span.resource
     assert (16, 8, 8) == (len(span.trace_id), len(span.span_id), len(span.parent_span_id))

@@ -14,7 +14,8 @@ from factories import SECOND_NS, START_NS
 from otel_llmcost.call import LLMCall
 from otel_llmcost.identity import version
 from otel_llmcost.pipeline import Pipeline
-from otel_llmcost.processors.receiver import kinship_of, read_request
+from otel_llmcost.processors.intake import kinship_of, read_request
+from otel_llmcost.processors.otlp import decode_protobuf
 from otel_llmcost.settings import Settings
 
 TRACE = 7
@@ -105,7 +106,7 @@ class Process:
     def take(self, *spans: Told) -> None:
         """One message."""
         request = ExportTraceServiceRequest(resource_spans=[span.message() for span in spans])
-        seen, refused = read_request(request, self.pipeline)
+        seen, refused = read_request(decode_protobuf(request.SerializeToString()), self.pipeline)
         assert [] == refused
         rows = self.kinship.meet(seen)
         if rows:

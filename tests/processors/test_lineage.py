@@ -19,8 +19,9 @@ from identity.emitters import CALL, FRAMEWORKS, HOST, ID, INPUT, OUTPUT, SDK_LEV
 from otel_llmcost.distro import SpanBilling
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.pipeline import Pipeline
+from otel_llmcost.processors.intake import kinship_of, read_request
 from otel_llmcost.processors.lineage import LineageSpanProcessor
-from otel_llmcost.processors.receiver import kinship_of, read_request
+from otel_llmcost.processors.otlp import decode_protobuf
 from otel_llmcost.processors.sdk import EnrichingExporter
 
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "gen_ai.conversation.id": "c-1"}
@@ -70,7 +71,7 @@ class Application:
         """The ledger of receivers that the spans are forwarded to: one, or one for every span."""
         ledger = Ledger()
         for spans in [[span] for span in self.ended] if each_alone else [self.ended]:
-            seen, _ = read_request(encode_spans(spans), self.pipeline)
+            seen, _ = read_request(decode_protobuf(encode_spans(spans).SerializeToString()), self.pipeline)
             ledger.write(kinship_of(self.pipeline.identity).meet(seen))
         return ledger
 

@@ -30,8 +30,11 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import RetryableError
 from otel_llmcost.pipeline import Pipeline
+from otel_llmcost.processors.gate import MAX_IN_FLIGHT, Gate
+from otel_llmcost.processors.grpc_server import MAX_MESSAGE_BYTES, grpc_server
+from otel_llmcost.processors.http_app import http_app
+from otel_llmcost.processors.intake import TraceIntake
 from otel_llmcost.processors.ledger_writer import LedgerWriter
-from otel_llmcost.processors.receiver import MAX_IN_FLIGHT, MAX_MESSAGE_BYTES, TraceIntake, grpc_server, http_app
 from otel_llmcost.processors.serving import HttpServer, listen
 from otel_llmcost.settings import load_settings
 from up_process import GENAI, spans
@@ -70,7 +73,8 @@ class Servers:
         intake = TraceIntake(Pipeline.from_settings(load_settings({})), writer)
         bound = listen("127.0.0.1", 0, "--http-port")
         self.http_port = bound.getsockname()[1]
-        over_http, over_grpc = HttpServer(http_app(intake), bound, 5), grpc_server(intake)
+        gate, intakes = Gate(), {"traces": intake}
+        over_http, over_grpc = HttpServer(http_app(intakes, gate), bound, 5), grpc_server(intakes, gate)
         self.grpc_port = over_grpc.add_insecure_port("127.0.0.1:0")
         await over_http.start()
         await over_grpc.start()
@@ -78,7 +82,8 @@ class Servers:
         await stop.wait()
         await over_http.stop()
         await over_grpc.stop(5)
-        await intake.close()
+        await gate.drain()
+        intake.close()
         await asyncio.to_thread(writer.close)
 
     def channel(self) -> grpc.Channel:

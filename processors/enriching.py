@@ -1,0 +1,85 @@
+"""Bill lines → attributes on the spans of a message, which otherwise stays as it came."""
+
+from collections.abc import Iterable, MutableSequence
+from functools import lru_cache
+from struct import pack
+from typing import Final
+
+from otel_llmcost import semconv as sc
+from otel_llmcost.annotate import cost_attributes
+from otel_llmcost.call import LLMCall
+from otel_llmcost.processors.otlp import OtlpRequest, OtlpSpan, key_of
+from otel_llmcost.processors.scanning import FOREIGN_NEEDLE
+
+_PREFIX: Final = FOREIGN_NEEDLE
+_BELIEVED: Final = sc.USAGE_PREFIX.encode()
+_USAGE_COST: Final = sc.USAGE_COST.encode()
+
+
+def strip_foreign(request: OtlpRequest) -> None:
+    """Take out what only a trusted host may say, wherever in the message attributes of ours are looked for."""
+    for resource_spans in request.resource_spans:
+        _strip(resource_spans.resource.attributes)
+        for scope_spans in resource_spans.scope_spans:
+            _strip(scope_spans.scope.attributes)
+            for span in scope_spans.spans:
+                _strip(span.attributes)
+
+
+def _strip(attributes: MutableSequence[bytes]) -> None:
+    for index in range(len(attributes) - 1, -1, -1):
+        data = attributes[index]
+        if _PREFIX in data:
+            key = key_of(data)
+            if key.startswith(_PREFIX) and not key.startswith(_BELIEVED):
+                del attributes[index]
+
+
+class Enricher:
+    """Writes `llmcost.*` on spans. `usage_cost`: also `gen_ai.usage.cost`."""
+
+    def __init__(self, *, usage_cost: bool) -> None:
+        self._usage_cost = usage_cost
+
+    def write(self, found: Iterable[tuple[OtlpSpan, LLMCall]], body: bytes) -> None:
+        """Add the attributes of each line to its span; `body` is the message as it came.
+
+        What the span says under a name that is written now is replaced.
+        """
+        has_own = _PREFIX in body or _USAGE_COST in body
+        for span, call in found:
+            added = cost_attributes(call, usage_cost=self._usage_cost)
+            if has_own:
+                _remove(span.attributes, {key.encode() for key in added})
+            span.attributes.extend([encoded(key, value) for key, value in added.items()])
+
+
+def _remove(attributes: MutableSequence[bytes], keys: set[bytes]) -> None:
+    for index in range(len(attributes) - 1, -1, -1):
+        if key_of(attributes[index]) in keys:
+            del attributes[index]
+
+
+def encoded(key: str, value: str | float) -> bytes:
+    """An attribute as protobuf."""
+    if isinstance(value, float):
+        return _head(key, 9) + b"\x21" + pack("<d", value)
+    text = value.encode("utf-8", "replace")
+    inner = b"\x0a" + _varint(len(text)) + text
+    return _head(key, len(inner)) + inner
+
+
+@lru_cache(maxsize=4_096)
+def _head(key: str, size: int) -> bytes:
+    """`KeyValue` up to the content of its value, which is `size` bytes."""
+    name = key.encode("utf-8", "replace")
+    return b"\x0a" + _varint(len(name)) + name + b"\x12" + _varint(size)
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
