@@ -120,11 +120,11 @@ def apply(step: Any, ledger: Ledger, url: str) -> None:
 
 
 def lines_of(written: list[LLMCall]) -> list[LLMCall]:
-    """The newest record of each call, but those that repeat another one."""
+    """The newest record of each call, but those that repeat another one. Of two that one import tells, the later row."""
     newest: dict[bytes, LLMCall] = {}
     for call in written:
         known = newest.get(call.call_id)
-        if known is None or first_version(call) > first_version(known):
+        if known is None or first_version(call) >= first_version(known):
             newest[call.call_id] = call
     return [call for call in newest.values() if not call.duplicate_of]
 
