@@ -8,11 +8,11 @@ import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 
-from otel_llmcost.processors.answers import BusyError, Refusal, RefusedError
+from otel_llmcost.processors.answers import BusyError, Refusal, RefusedError, refusal_of
 
 MAX_IN_FLIGHT: Final = 32
 MAX_IN_FLIGHT_BYTES: Final = 256 * 1024 * 1024
@@ -84,6 +84,23 @@ class Tenants:
         return found
 
 
+Observer = Callable[[str, str, str, int, float], None]
+"""Is told of a request: signal, tenant, answer (a gRPC code), bytes, and when it was read (`monotonic`)."""
+
+
+class Intake(Protocol):
+    """Takes the messages of one signal, as protobuf."""
+
+    async def take(self, body: bytes, tenant: Tenant) -> bytes:
+        """The answer, as protobuf, once all that is owed is done.
+
+        Raises:
+            InputError: never as it is.
+            RetryableError: not now.
+            RefusedError: somebody behind said so.
+        """
+
+
 @dataclass
 class Gate:
     """Counts what is under way. Lives on one event loop."""
@@ -91,6 +108,7 @@ class Gate:
     tenants: Tenants = field(default_factory=Tenants)
     max_requests: int = MAX_IN_FLIGHT
     max_bytes: int = MAX_IN_FLIGHT_BYTES
+    observer: Observer | None = None
     bytes_in_flight: int = 0
     _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
 
@@ -107,6 +125,10 @@ class Gate:
             raise BusyError(f"{self.max_requests} requests are under way")
         if self.bytes_in_flight >= self.max_bytes:
             raise BusyError(f"{self.max_bytes} bytes are under way")
+
+    def visit(self, signal: str) -> "Visit":
+        """A request that comes in now."""
+        return Visit(self, signal)
 
     async def run(self, tenant: Tenant, size: int, work: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         """What `work` gives for a message of `size` bytes, decompressed.
@@ -132,10 +154,54 @@ class Gate:
         if not task.cancelled():
             task.exception()  # seen, also where the sender is gone
 
-    async def drain(self) -> None:
-        """Finish what is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Finish what is under way, for `timeout_s` at most: what is left then is not acknowledged, and comes again."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+
+class Visit:
+    """One request on its way through the gate; what it is answered is told to the gate's `observer`."""
+
+    __slots__ = ("_gate", "_signal", "_size", "_started", "_tenant")
+
+    def __init__(self, gate: Gate, signal: str) -> None:
+        self._gate = gate
+        self._signal = signal
+        self._tenant = ANYBODY
+        self._size = 0
+        self._started = 0.0
+
+    def enter(self, authorization: str) -> None:
+        """Before the message is read.
+
+        Raises:
+            RefusedError: nobody knows the sender.
+            BusyError: as much is under way as may be.
+        """
+        self._tenant = self._gate.tenants.find(authorization)
+        self._gate.check()
+
+    async def take(self, body: bytes, intake: Intake) -> bytes:
+        """The intake's answer to the message.
+
+        Raises:
+            Exception: to be handed to `refused`.
+        """
+        self._size, self._started = len(body), monotonic()
+        answer = await self._gate.run(self._tenant, self._size, lambda: intake.take(body, self._tenant))
+        self._tell("OK")
+        return answer
+
+    def refused(self, error: Exception) -> Refusal:
+        """What to answer in place of success."""
+        refusal = refusal_of(error)
+        self._tell(refusal.grpc_code.name)
+        return refusal
+
+    def _tell(self, answer: str) -> None:
+        if self._gate.observer is not None:
+            self._gate.observer(self._signal, self._tenant.name, answer, self._size, self._started)
 
 
 def _charge(tenant: Tenant, size: int) -> None:

@@ -9,9 +9,7 @@ import grpc
 import grpc.aio
 
 from otel_llmcost.errors import InputError
-from otel_llmcost.processors.answers import refusal_of
-from otel_llmcost.processors.gate import Gate
-from otel_llmcost.processors.intake import Intake
+from otel_llmcost.processors.gate import Gate, Intake
 from otel_llmcost.processors.signals import SIGNALS, Signal
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
@@ -48,7 +46,7 @@ def grpc_server(
     )
     for signal in SIGNALS:
         intake = intakes.get(signal.name)
-        export = _not_taken(signal) if intake is None else _export(intake, gate, limits)
+        export = _not_taken(signal) if intake is None else _export(signal, intake, gate, limits)
         server.add_generic_rpc_handlers((_service(signal, export),))
     return server
 
@@ -60,18 +58,18 @@ def _service(signal: Signal, export: Callable[[Any, Any], Any]) -> grpc.GenericR
     return grpc.method_handlers_generic_handler(signal.service, {"Export": method})
 
 
-def _export(intake: Intake, gate: Gate, limits: Limits) -> Callable[[Any, Any], Any]:
+def _export(signal: Signal, intake: Intake, gate: Gate, limits: Limits) -> Callable[[Any, Any], Any]:
     async def export(_requests: Any, context: Any) -> bytes:
+        visit = gate.visit(signal.name)
         try:
-            tenant = gate.tenants.find(_metadata(context, "authorization"))
-            gate.check()
+            visit.enter(_metadata(context, "authorization"))
             async with asyncio.timeout(limits.read_timeout_s):
                 body = await context.read()
             if body is grpc.aio.EOF:
                 raise InputError("the request has no message")
-            return await gate.run(tenant, len(body), lambda: intake.take(body, tenant))
+            return await visit.take(body, intake)
         except Exception as error:  # noqa: BLE001 - left alone it would be UNKNOWN, which senders drop
-            refusal = refusal_of(error)
+            refusal = visit.refused(error)
         await context.abort(refusal.grpc_code, refusal.message, refusal.trailers())
         raise AssertionError("abort returns never")
 

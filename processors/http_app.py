@@ -15,10 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_llmcost.content_encoding import IDENTITY, TooLargeError, decompress
-from otel_llmcost.processors.answers import Refusal, refusal_of
-from otel_llmcost.processors.gate import Gate
+from otel_llmcost.processors.answers import Refusal
+from otel_llmcost.processors.gate import Gate, Intake, Visit
 from otel_llmcost.processors.grpc_server import NOT_TAKEN, Limits
-from otel_llmcost.processors.intake import Intake
 from otel_llmcost.processors.otlp import protobuf_of_json
 from otel_llmcost.processors.signals import SIGNALS, Signal
 
@@ -69,26 +68,26 @@ class _Endpoint:
         content = _content_of(request)
         if content is None:
             return _refuse(_JSON, _UNKNOWN_TYPE)
+        visit = self.gate.visit(self.signal.name)
         try:
-            response = await self._take(request, content)
+            response = await self._take(request, content, visit)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except Exception as error:  # noqa: BLE001 - left alone it would be 500, which senders drop
-            return _refuse(content, refusal_of(error))
+            return _refuse(content, visit.refused(error))
         if content is not _PROTOBUF:
             response = content.encode(self.signal.response.FromString(response))
         return Response(response, media_type=content.media_type)
 
-    async def _take(self, request: Request, content: _Content) -> bytes:
-        tenant = self.gate.tenants.find(request.headers.get("authorization", ""))
-        self.gate.check()
+    async def _take(self, request: Request, content: _Content, visit: Visit) -> bytes:
+        visit.enter(request.headers.get("authorization", ""))
         most = self.limits.max_message_bytes
         async with asyncio.timeout(self.limits.read_timeout_s):
             body = await read_body(request, most)
         encoding = request.headers.get("content-encoding", "")
         if content is _JSON or encoding not in IDENTITY:
             body = await asyncio.to_thread(self._plain, body, encoding, content)
-        return await self.gate.run(tenant, len(body), lambda: self.intake.take(body, tenant))
+        return await visit.take(body, self.intake)
 
     def _plain(self, body: bytes, encoding: str, content: _Content) -> bytes:
         """The message as protobuf."""

@@ -22,7 +22,7 @@ from otel_llmcost.kinship import Kinship, Seen
 from otel_llmcost.processors.enriching import Enricher, strip_foreign
 from otel_llmcost.processors.gate import Tenant
 from otel_llmcost.processors.ledger_writer import LedgerWriter
-from otel_llmcost.processors.otlp import OtlpRequest, OtlpSpan, decode_protobuf, genai_messages, seen_plain
+from otel_llmcost.processors.otlp import OtlpRequest, OtlpSpan, count_spans, decode_protobuf, genai_messages, seen_plain
 from otel_llmcost.processors.scanning import FOREIGN_NEEDLE, may_hold_genai
 from otel_llmcost.processors.signals import TRACES, Signal
 from otel_llmcost.processors.splitting import split
@@ -56,19 +56,6 @@ class NextHop(Protocol):
     async def close(self) -> None: ...
 
 
-class Intake(Protocol):
-    """Takes the messages of one signal, as protobuf."""
-
-    async def take(self, body: bytes, tenant: Tenant) -> bytes:
-        """The answer, as protobuf, once all that is owed is done.
-
-        Raises:
-            InputError: never as it is.
-            RetryableError: not now.
-            RefusedError: somebody behind said so.
-        """
-
-
 def kinship_of(settings: IdentitySettings) -> Kinship:
     """The memory of a receiver, which sees the spans of many processes, in any order."""
     return Kinship(settings.remembered_spans, names_unseen=True, counts_agents=bool(settings.closed_frameworks))
@@ -88,19 +75,32 @@ class PassIntake:
 
 @dataclass(slots=True)
 class Work:
-    """What a message comes to. `parts`: what goes on to the next hop."""
+    """What a message comes to. `parts`: what goes on to the next hop. `spans`: how many there are, by what became of
+    them: `line` (of a call), `none`, `unread`, `unreadable`."""
 
     seen: Sequence[Seen] = ()
     refused: list[str] = field(default_factory=list)
     rows: list[LLMCall] = field(default_factory=list)
     parts: Sequence[bytes] = ()
+    spans: dict[str, int] = field(default_factory=dict)
+
+
+class Watcher(Protocol):
+    """Counts."""
+
+    def stored(self, work: Work) -> None:
+        """The lines of a message are in the ledger, where there is one."""
+
+    def taken(self, work: Work) -> None:
+        """The message is acknowledged now."""
 
 
 class TraceIntake:
     """Turns messages of spans into durable bill lines, into spans with their cost, or both.
 
     `reads_all`: also messages without a GenAI span are read, for what they tell of the tree. `otlp_ledger`: another
-    process keeps the ledger and makes the lines; messages with GenAI spans go there as they came.
+    process keeps the ledger and makes the lines; messages with GenAI spans go there as they came. `watcher`: is told
+    how far messages came.
     """
 
     def __init__(  # noqa: PLR0913 - what a process is put together of
@@ -113,6 +113,7 @@ class TraceIntake:
         otlp_ledger: NextHop | None = None,
         enricher: Enricher | None = None,
         reads_all: bool = True,
+        watcher: Watcher | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._writer = writer
@@ -121,6 +122,7 @@ class TraceIntake:
         self._otlp_ledger = otlp_ledger
         self._enricher = enricher
         self._reads_all = reads_all
+        self._watcher = watcher
         # One: threads share one interpreter, and messages are remembered in the order in which they came.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="llmcost-intake")
 
@@ -131,7 +133,11 @@ class TraceIntake:
         else:
             work = await asyncio.get_running_loop().run_in_executor(self._thread, self._work, body, tenant)
         await self._store(work, body)
+        if self._watcher is not None:
+            self._watcher.stored(work)
         answers = [await self._next_hop.export(TRACES, part) for part in work.parts] if self._next_hop else []
+        if self._watcher is not None:
+            self._watcher.taken(work)
         return _answer(answers, work.refused, passed_on=self._next_hop is not None)
 
     def close(self) -> None:
@@ -155,11 +161,11 @@ class TraceIntake:
         genai = may_hold_genai(body)
         most = self._next_hop.max_message_bytes if self._next_hop else 0
         if not (genai or foreign or self._reads_all) and len(body) <= most:
-            return Work(parts=(body,))
+            return Work(parts=(body,), spans={"unread": count_spans(body)})
         request = decode_protobuf(body)
         if foreign and self._next_hop is not None:
             strip_foreign(request)
-        work, priced = self._read(request, trusted=tenant.trusted) if genai or self._reads_all else (Work(), [])
+        work, priced = self._read(request, trusted=tenant.trusted)
         if self._next_hop is None:
             return work
         if priced and self._enricher is not None:
@@ -172,7 +178,9 @@ class TraceIntake:
 
     def _read(self, request: OtlpRequest, *, trusted: bool) -> tuple[Work, list[tuple[OtlpSpan, LLMCall]]]:
         found = read_messages(request, self._pipeline, trusted=trusted)
-        work = Work(found.seen, found.refused)
+        lines, others = len(found.priced), len(found.seen) - len(found.priced)
+        spans = {"line": lines, "none": others, "unreadable": len(found.refused)}
+        work = Work(found.seen, found.refused, spans=spans)
         work.rows = self._kinship.meet(found.seen)
         return work, found.priced
 

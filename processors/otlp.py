@@ -18,7 +18,7 @@ from otel_llmcost.dialects.kinds import GENAI_KEYS
 from otel_llmcost.errors import InputError
 from otel_llmcost.kinship import Seen
 from otel_llmcost.lineage import who_of
-from otel_llmcost.processors.otlp_schema import AnyValue, ArrayValue, KeyValue, KeyValueList, Request
+from otel_llmcost.processors.otlp_schema import AnyValue, ArrayValue, KeyValue, KeyValueList, Request, Shallow
 from otel_llmcost.processors.tree import TREE_KEYS, serves_inference
 from otel_llmcost.semconv import is_believed
 from otel_llmcost.span import MAX_DEPTH, AttributeValue, Span, problem_of
@@ -70,6 +70,15 @@ def protobuf_of_json(body: bytes, request: Any) -> bytes:
     except (ParseError, ValueError, TypeError, AttributeError, RecursionError):
         raise InputError(f"the body is no JSON {request.DESCRIPTOR.name}") from None
     return bytes(request.SerializeToString())
+
+
+def count_spans(body: bytes) -> int:
+    """How many spans a message has; 0 where it is none."""
+    try:
+        request = Shallow.FromString(body)
+    except DecodeError:
+        return 0
+    return sum([len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans])
 
 
 def _skip(_span: OtlpSpan) -> None:

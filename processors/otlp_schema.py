@@ -42,6 +42,9 @@ _MESSAGES: Final = {
         "repeated bytes attributes 9",
         "Status status 15",
     ),
+    "Shallow": ("repeated ShallowResourceSpans resource_spans 1",),
+    "ShallowResourceSpans": ("repeated ShallowScopeSpans scope_spans 2",),
+    "ShallowScopeSpans": ("repeated bytes spans 2",),
     "Status": ("int32 code 3",),
     "KeyValue": ("bytes key 1", "bytes value 2"),
     "AnyValue": (
@@ -88,6 +91,8 @@ def _class(name: str) -> Any:
 
 
 Request: Final[Any] = _class("Request")
+Shallow: Final[Any] = _class("Shallow")
+"""As `Request`, the spans unread."""
 KeyValue: Final[Any] = _class("KeyValue")
 AnyValue: Final[Any] = _class("AnyValue")
 ArrayValue: Final[Any] = _class("ArrayValue")

@@ -3,18 +3,17 @@
 import argparse
 import asyncio
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
+from otel_llmcost.cli.addresses import is_loopback, port_of
 from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
 from otel_llmcost.errors import ConfigError, MissingExtraError
 from otel_llmcost.settings import Settings
 from otel_llmcost.stage_settings import StageSettings
-
-if TYPE_CHECKING:
-    from otel_llmcost.processors.stage.run import Addresses
 
 NAME: Final = "stage"
 HELP: Final = "take OTLP from Collectors and SDKs, price GenAI spans, pass everything on and write bill lines"
@@ -43,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("admin", "/healthz, /readyz and /metrics", 9464),
     ):
         help_text = f"port of {what}; default {port}, 0 takes a free one"
-        parser.add_argument(f"--{name}-port", metavar="PORT", type=int, help=help_text)
+        parser.add_argument(f"--{name}-port", metavar="PORT", type=port_of, help=help_text)
     parser.add_argument("--workers", metavar="N", type=int, help="processes that share the ports; default 1")
 
 
@@ -53,9 +52,17 @@ def run(args: argparse.Namespace) -> int:
     if any(find_spec(package) is None for package in ("grpc", "starlette", "uvicorn", "httpx")):
         raise MissingExtraError("otel-llmcost stage", "stage")
     from otel_llmcost.processors.stage.run import check, serve
+    from otel_llmcost.processors.stage.workers import serve_with_workers
 
     check(settings)
-    asyncio.run(serve(settings, lambda addresses: print(_banner(settings, addresses), flush=True)))
+
+    def ready(urls: Sequence[tuple[str, str]]) -> None:
+        print(_banner(settings, urls), flush=True)
+
+    if settings.stage.workers > 1:
+        serve_with_workers(settings, ready)
+    else:
+        asyncio.run(serve(settings, ready))
     print("otel-llmcost: stopped", flush=True)
     return 0
 
@@ -79,13 +86,13 @@ def _settings(args: argparse.Namespace) -> Settings:
     return settings.model_copy(update={"stage": stage})
 
 
-def _banner(settings: Settings, addresses: "Addresses") -> str:
+def _banner(settings: Settings, urls: Sequence[tuple[str, str]]) -> str:
     stage = settings.stage
     lines = ["otel-llmcost stage is up"]
-    lines += [f"  {name:<12}{address}" for name, address in addresses.shown()]
+    lines += [f"  {name:<12}{address}" for name, address in urls]
     lines.append(f"  {'next hop':<12}{stage.next_hop.url or 'none: spans end here'}")
     lines.append(f"  {'ledger':<12}{_ledger(settings)}")
-    if not stage.tenants and not stage.tls.cert_file and not addresses.loopback:
+    if not stage.tenants and not stage.tls.cert_file and not is_loopback(stage.host):
         lines.append("  OTLP is open to everybody who reaches this address: see tenants and tls in docs/stage.md")
     lines.append("otel-llmcost: ready")
     return "\n".join(lines)

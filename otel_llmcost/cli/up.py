@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import ipaddress
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_llmcost.cli.addresses import is_loopback, port_of
 from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
 from otel_llmcost.errors import ConfigError, MissingExtraError
 from otel_llmcost.settings import Settings
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, port in (("grpc", 4317), ("http", 4318), ("clickhouse", 8123)):
         what = {"grpc": "OTLP/gRPC", "http": "OTLP/HTTP", "clickhouse": "ClickHouse's HTTP interface"}[name]
         help_text = f"port of {what}; default {port}, 0 takes a free one"
-        parser.add_argument(f"--{name}-port", metavar="PORT", type=_port, default=port, help=help_text)
+        parser.add_argument(f"--{name}-port", metavar="PORT", type=port_of, default=port, help=help_text)
     parser.add_argument(
         "--clickhouse-password-file", metavar="FILE", type=Path, help="file with the password of the ClickHouse port"
     )
@@ -81,19 +81,12 @@ class Options:
 def _options(args: argparse.Namespace, settings: Settings) -> Options:
     embedded = settings.ledger.startswith("chdb:")
     password = _password(args.clickhouse_password_file) if embedded else ""
-    if embedded and not password and not _is_loopback(args.host):
+    if embedded and not password and not is_loopback(args.host):
         raise ConfigError(
             f"--host {args.host}: everybody who reaches this address could read the ledger:"
             " set CLICKHOUSE_PASSWORD or --clickhouse-password-file"
         )
     return Options(args.host, args.grpc_port, args.http_port, args.clickhouse_port, password, args.writable)
-
-
-def _port(text: str) -> int:
-    port = int(text) if text.isdecimal() else -1
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"no port: {text!r}")
-    return port
 
 
 def _password(file: Path | None) -> str:
@@ -106,13 +99,6 @@ def _password(file: Path | None) -> str:
     if not password:
         raise ConfigError(f"--clickhouse-password-file {file}: is empty")
     return password
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(settings: Settings, options: Options) -> None:
@@ -223,7 +209,7 @@ def _banner(endpoints: list[tuple[str, str]], settings: Settings, options: Optio
         notes.append("reads and INSERT" if options.writable else "read-only")
         notes.append("password needed" if options.password else "no password, this machine only")
         lines[-1] += f"  ({', '.join(notes)})"
-    if not _is_loopback(options.host):
+    if not is_loopback(options.host):
         lines.append("  OTLP is open to everybody who reaches this address: keep it inside a trusted network")
     ledger = endpoints[0][1].replace("http://", "otlp://")
     lines += [

@@ -1,55 +1,56 @@
 """One process of the stage: everything started, served until a signal, and stopped in the order that loses nothing."""
 
 import asyncio
-import ipaddress
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from os import environ
 from pathlib import Path
+from time import time
 from typing import Any
+
+from starlette.applications import Starlette
 
 from otel_llmcost.errors import ConfigError
 from otel_llmcost.exporters.metrics import CallMetrics
 from otel_llmcost.pipeline import Pipeline
-from otel_llmcost.pricing.configured import refreshing
+from otel_llmcost.pricing.configured import as_of_s, refreshing
 from otel_llmcost.processors.enriching import Enricher
-from otel_llmcost.processors.gate import Gate, Tenant, Tenants, TokenBucket
+from otel_llmcost.processors.gate import Gate, Intake, Tenant, Tenants, TokenBucket
 from otel_llmcost.processors.grpc_server import Limits, grpc_server
 from otel_llmcost.processors.http_app import http_app
-from otel_llmcost.processors.intake import Intake, NextHop, PassIntake, TraceIntake, kinship_of
+from otel_llmcost.processors.intake import NextHop, PassIntake, TraceIntake, kinship_of
 from otel_llmcost.processors.ledger_writer import LedgerWriter
 from otel_llmcost.processors.serving import HttpServer, Tls, listen, shown, start_grpc, start_http
 from otel_llmcost.processors.signals import LOGS, METRICS
+from otel_llmcost.processors.stage.admin import admin_app
+from otel_llmcost.processors.stage.metrics import StageMetrics, otlp_reader
 from otel_llmcost.processors.stage.next_hop import next_hop_of
 from otel_llmcost.settings import Settings
 from otel_llmcost.stage_settings import NextHopSettings, StageSettings, TenantSettings
 
+Ready = Callable[[Sequence[tuple[str, str]]], None]
+"""Is told once, when requests are taken: name and URL of every port."""
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the stage listens."""
 
-    host: str
-    grpc_port: int
-    http_port: int
-    encrypted: bool = False
+def urls(stage: StageSettings, grpc_port: int, http_port: int) -> list[tuple[str, str]]:
+    """Name and URL of the OTLP ports."""
+    base = f"{'https' if stage.tls.cert_file else 'http'}://{shown(stage.host)}"
+    return [("OTLP/gRPC", f"{base}:{grpc_port}"), ("OTLP/HTTP", f"{base}:{http_port}/v1/traces")]
 
-    def shown(self) -> list[tuple[str, str]]:
-        """Name and URL of each."""
-        scheme = "https" if self.encrypted else "http"
-        return [
-            ("OTLP/gRPC", f"{scheme}://{shown(self.host)}:{self.grpc_port}"),
-            ("OTLP/HTTP", f"{scheme}://{shown(self.host)}:{self.http_port}/v1/traces"),
-        ]
 
-    @property
-    def loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+class Lifecycle:
+    """How far one process of the stage is (`admin.State`)."""
+
+    def __init__(self) -> None:
+        self.phase = "starting"
+
+    def unhealthy(self) -> str:
+        """Answering is all the proof there is: what fails behind us is told to senders, and ends with the fault."""
+        return ""
+
+    def unready(self) -> str:
+        return "" if self.phase == "ready" else self.phase
 
 
 def check(settings: Settings) -> None:
@@ -119,28 +120,49 @@ def _token(tenant: TenantSettings) -> bytes:
     return token
 
 
-async def serve(settings: Settings, ready: Callable[[Addresses], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+async def serve(settings: Settings, ready: Ready) -> None:
+    """Serve with this process until SIGTERM or SIGINT, then finish what is under way."""
+    stopped = stop_signals()
+    lifecycle = Lifecycle()
     async with AsyncExitStack() as stack:  # what starts last stops first: servers, what is under way, hops, ledger
-        ready(await start(settings, stack))
+        metrics = StageMetrics(settings.metrics.dimensions, settings.identity.remembered_spans)
+        admin_url = await start_admin(settings.stage, admin_app(lifecycle, metrics.families), stack)
+        ports = await start(settings, metrics, stack)
+        lifecycle.phase = "ready"
+        ready([*urls(settings.stage, *ports), ("health", admin_url)])
         await stopped.wait()
+        lifecycle.phase = "draining"
         print("otel-llmcost: draining", flush=True)
 
 
-async def start(settings: Settings, stack: AsyncExitStack) -> Addresses:
-    """Start everything, and have `stack` stop it."""
+def stop_signals() -> asyncio.Event:
+    """Set once SIGTERM or SIGINT comes."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def start_admin(stage: StageSettings, app: Starlette, stack: AsyncExitStack) -> str:
+    """Start the port for health and metrics; its URL."""
+    host = stage.admin_host or stage.host
+    bound = listen(host, stage.admin_port, "--admin-port")
+    return f"http://{shown(host)}:{await start_http(stack, HttpServer(app, bound, 1))}"
+
+
+async def start(settings: Settings, metrics: StageMetrics, stack: AsyncExitStack) -> tuple[int, int]:
+    """Start the servers and all that is behind them, and have `stack` stop it; the ports of gRPC and HTTP."""
     stage = settings.stage
     pipeline = Pipeline.from_settings(settings)
     refresher = refreshing(pipeline, settings)
     if refresher is not None:
         refresher.start()
         stack.push_async_callback(asyncio.to_thread, refresher.stop)
-    gate = Gate(tenants_of(stage), stage.max_in_flight_requests, stage.max_in_flight_bytes)
-    intakes = _intakes(settings, pipeline, stack)
-    stack.push_async_callback(gate.drain)
+    metrics.calls.watch_price_book(lambda: time() - as_of_s(pipeline.book, time()))
+    gate = Gate(tenants_of(stage), stage.max_in_flight_requests, stage.max_in_flight_bytes, metrics.answered)
+    metrics.watch(gate)
+    intakes = _intakes(settings, pipeline, metrics, stack)
+    stack.push_async_callback(gate.drain, stage.drain_s)
     limits = Limits(stage.max_message_bytes, stage.read_timeout_s)
     tls, share = tls_of(stage), stage.workers > 1
     bound = listen(stage.host, stage.http_port, "--http-port", share=share)
@@ -150,17 +172,19 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Addresses:
     grpc_port = await start_grpc(
         stack, over_grpc, stage.host, stage.grpc_port, "--grpc-port", stage.drain_s, tls=tls, share=share
     )
-    return Addresses(stage.host, grpc_port, http_port, encrypted=tls is not None)
+    return grpc_port, http_port
 
 
-def _intakes(settings: Settings, pipeline: Pipeline, stack: AsyncExitStack) -> Mapping[str, Intake]:
+def _intakes(
+    settings: Settings, pipeline: Pipeline, metrics: StageMetrics, stack: AsyncExitStack
+) -> Mapping[str, Intake]:
     """What is taken, by the name of the signal."""
     next_hop = _hop(settings.stage.next_hop, stack)
     otlp_ledger = writer = None
     if settings.ledger.startswith("otlp"):
         otlp_ledger = _hop(NextHopSettings(url=settings.ledger, max_message_bytes=1 << 30), stack)
     elif settings.ledger != "off":
-        writer = _writer(settings, pipeline)
+        writer = _writer(settings, pipeline, metrics.calls)
         stack.push_async_callback(asyncio.to_thread, writer.close)
     traces = TraceIntake(
         pipeline,
@@ -170,8 +194,12 @@ def _intakes(settings: Settings, pipeline: Pipeline, stack: AsyncExitStack) -> M
         otlp_ledger=otlp_ledger,
         enricher=Enricher(usage_cost=settings.usage_cost_attribute),
         reads_all=settings.stage.reads == "all" or next_hop is None,
+        watcher=metrics,
     )
     stack.callback(traces.close)
+    if next_hop is not None and settings.stage.metrics.otlp == "next_hop":
+        metrics.add_reader(otlp_reader(next_hop, settings.stage.metrics.interval_s))
+        stack.push_async_callback(asyncio.to_thread, metrics.close)
     if next_hop is None:
         return {"traces": traces}
     return {"traces": traces, "logs": PassIntake(LOGS, next_hop), "metrics": PassIntake(METRICS, next_hop)}
@@ -185,7 +213,7 @@ def _hop(settings: NextHopSettings, stack: AsyncExitStack) -> NextHop | None:
     return hop
 
 
-def _writer(settings: Settings, pipeline: Pipeline) -> LedgerWriter:
+def _writer(settings: Settings, pipeline: Pipeline, counts: CallMetrics) -> LedgerWriter:
     """The ledger behind a spool where one is configured: what is in the spool is durable."""
     from otel_llmcost.exporters import open_sink
     from otel_llmcost.exporters.line_codec import LineCodec
@@ -193,7 +221,6 @@ def _writer(settings: Settings, pipeline: Pipeline) -> LedgerWriter:
     from otel_llmcost.exporters.safekeeping import dead_letters, keeping
 
     sink = open_sink(settings.ledger, pipeline)
-    counts = CallMetrics(settings.metrics.dimensions)
     if settings.delivery.spool:
         return LedgerWriter(keeping(settings.ledger, settings.delivery, LineCodec(), (sink.write, sink.close), counts))
     letters = dead_letters(settings.ledger, settings.delivery)
