@@ -91,7 +91,7 @@ processors:
 {statements}
 
 exporters:
-  otlp/backend:
+  otlp_grpc/backend:
     endpoint: ${{env:BACKEND_ENDPOINT:-127.0.0.1:4327}}
     tls:
       insecure: true
@@ -102,7 +102,7 @@ service:
     traces:
       receivers: [otlp]
       processors: [memory_limiter, transform/price]
-      exporters: [otlp/backend]
+      exporters: [otlp_grpc/backend]
   telemetry:
     metrics:
       level: none

@@ -95,12 +95,15 @@ def running(
     log: Path,
     ports: Sequence[int],
     environ: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process, once it answers on its ports; what it says goes to the end of `log`."""
     with log.open("a") as out:
         process = subprocess.Popen(
-            [str(word) for word in command], stdout=out, stderr=out, env=environ or clean_environment()
+            [str(word) for word in command],
+            stdout=out,
+            stderr=out,
+            env=environ or clean_environment(),
+            cwd=log.parent,
         )
     try:
         wait_until(lambda: process.poll() is not None or all(map(answers, ports)))
@@ -178,3 +181,13 @@ def costs(span: OtlpSpan) -> dict[str, str | float]:
     return {
         pair.key: getattr(pair.value, str(pair.value.WhichOneof("value"))) for pair in span.attributes if _is_cost(pair)
     }
+
+
+@contextmanager
+def running_stage(directory: Path, *options: str, port: int = 0, **environ: str) -> Iterator[int]:
+    """`otel-llmcost stage`; its OTLP/gRPC port."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "otel_llmcost.cli", "stage", "--grpc-port", port, "--http-port", 0]
+    command += ["--admin-port", 0, *options]
+    with running(command, directory / "stage.log", [port], clean_environment(**environ)):
+        yield port
