@@ -46,13 +46,13 @@ def whole_numbers(column: "pa.ChunkedArray") -> list[int]:
 
 
 def mappings(column: "pa.ChunkedArray", value_of: Callable[["pa.Array"], list[Any]]) -> list[dict[str, Any]]:
-    """Maps with words as keys; `value_of` reads the values."""
+    """Maps with words as keys, each an object of its own; `value_of` reads the values."""
     import pyarrow as pa
 
     array = column.combine_chunks()
     offsets = array.offsets.to_numpy().tolist()
     if offsets[-1] == offsets[0]:
-        return [{}] * len(array)
+        return [{} for _ in range(len(array))]
     keys = words(pa.chunked_array([array.keys]))
     values = value_of(pa.chunked_array([array.items]))
     return [

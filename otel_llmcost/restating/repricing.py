@@ -154,9 +154,8 @@ def _call(  # noqa: PLR0913, PLR0917 - the row of a table
         seen = _SOURCES[source]
     except KeyError:
         return None
-    for name, value in zip(TAG_COLUMNS, (team, feature, customer), strict=True):
-        if value:
-            tags[name] = value
+    named = zip(TAG_COLUMNS, (team, feature, customer), strict=True)
+    tags = {**tags, **{name: value for name, value in named if value}}
     if flags:
         flags = tuple(flag for flag in flags if not flag.endswith(UNFIT))
     return LLMCall(
