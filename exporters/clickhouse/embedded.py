@@ -21,6 +21,7 @@ from otel_llmcost.exporters.clickhouse.statement import (
     ACCESS_DENIED,
     READONLY,
     SAFE_TABLE_FUNCTIONS,
+    Change,
     Forbidden,
     Insert,
     Read,
@@ -122,11 +123,13 @@ class EmbeddedSql:
             statement = parse(
                 request.payload, lambda text: _tokenize(handle, text), self._forbidden, request.parameters
             )
-            if isinstance(statement, Insert):
-                if not (self._writable and request.may_write):
-                    raise SqlError(READONLY, "Cannot execute query in readonly mode: INSERT is refused")
-                return self._insert(handle, statement, request)
-            return self._read(handle, statement, request)
+            if isinstance(statement, Read):
+                return self._read(handle, statement, request)
+            if not (self._writable and request.may_write):
+                raise SqlError(READONLY, "Cannot execute query in readonly mode: writing is refused")
+            if isinstance(statement, Change):
+                return self._change(handle, statement, request)
+            return self._insert(handle, statement, request)
 
     def _read(self, handle: Any, statement: Read, request: Request) -> Answer:
         answer_format = statement.format or request.default_format
@@ -153,6 +156,15 @@ class EmbeddedSql:
             inserter.close()
         statistics = {"written_rows": result.rows_written, "written_bytes": result.bytes_written}
         return Answer(b"", "", _summary(statistics, result.elapsed))
+
+    def _change(self, handle: Any, statement: Change, request: Request) -> Answer:
+        refused = [name for name in statement.settings if not _SETTINGS_ALLOWED.fullmatch(name)]
+        if refused:
+            raise SqlError(ACCESS_DENIED, f"Setting {refused[0][:64]!r} cannot be set here")
+        _prepare(handle, request)
+        self._check_target(handle, statement.table)
+        result = handle.query(statement.text, "Null", params=dict(request.parameters))
+        return Answer(b"", "", _summary({"read_rows": result.storage_rows_read()}, result.elapsed()))
 
     def _check_target(self, handle: Any, table: tuple[str, str]) -> None:
         """The engine takes a path in place of a table's name and would write to that file."""

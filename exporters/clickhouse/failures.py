@@ -33,13 +33,17 @@ PERMANENT_CODES: Final[Mapping[int, str]] = {
     73: "UNKNOWN_FORMAT",
     115: "UNKNOWN_SETTING",
     117: "INCORRECT_DATA",
+    349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN",
+    407: "DECIMAL_OVERFLOW",
+    452: "SETTING_CONSTRAINT_VIOLATION",
+}
+
+# No fault of a line, and mended at the server: a password is corrected, a grant given.
+ACCESS_CODES: Final[Mapping[int, str]] = {
     164: "READONLY",
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",
     194: "REQUIRED_PASSWORD",
-    349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN",
-    407: "DECIMAL_OVERFLOW",
-    452: "SETTING_CONSTRAINT_VIOLATION",
     497: "ACCESS_DENIED",
     516: "AUTHENTICATION_FAILED",
 }
@@ -71,7 +75,7 @@ def translated(address: str, *, with_text: bool = False) -> Iterator[None]:
     for inserts.
 
     Raises:
-        RetryableError: not reachable, overloaded, or not told which.
+        RetryableError: not reachable, overloaded, not let in, or not told which.
         PermanentError: the same statement would fail again.
     """
     from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -116,7 +120,7 @@ def _describe(error: Exception, code: int | None, with_text: bool) -> str:
             return str(error)[:MAX_TEXT_CHARS]  # of the client library, about its own use
         cause = getattr(error.__cause__, "reason", error.__cause__) or error
         return f"no answer ({type(cause).__name__})"
-    what = f"{getattr(error, 'name', None) or PERMANENT_CODES.get(code, 'error')} (code {code})"
+    what = f"{getattr(error, 'name', None) or {**PERMANENT_CODES, **ACCESS_CODES}.get(code, 'error')} (code {code})"
     if code in ADVICE:
         what += f": {ADVICE[code]}"
     text = _SERVER_TEXT.search(str(error))

@@ -109,14 +109,25 @@ class Insert:
     data: bytes
 
 
-def parse(payload: bytes, tokenize: Tokenize, forbidden: Forbidden, parameters: Mapping[str, str]) -> Read | Insert:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A statement that changes rows of one table by itself: INSERT … SELECT, or DELETE FROM."""
+
+    text: str
+    table: tuple[str, str]
+    settings: Collection[str]  # names in its SETTINGS clause
+
+
+def parse(
+    payload: bytes, tokenize: Tokenize, forbidden: Forbidden, parameters: Mapping[str, str]
+) -> Read | Insert | Change:
     """Understand the one statement of a request.
 
     Raises:
         SqlError: it is more than one, or may not run here.
     """
     head = _tokens(payload[:HEAD_BYTES], tokenize)
-    if _first_word(head) == "INSERT":
+    if _first_word(head) == "INSERT" and not _fills_itself(head):
         insert = _parse_insert(payload, head)
         if insert is None and len(payload) > HEAD_BYTES:
             insert = _parse_insert(payload, _tokens(payload[:MAX_STATEMENT_BYTES], tokenize))
@@ -126,25 +137,30 @@ def parse(payload: bytes, tokenize: Tokenize, forbidden: Forbidden, parameters: 
     if len(payload) > MAX_STATEMENT_BYTES:
         raise SqlError(QUERY_IS_TOO_LARGE, f"The query is larger than {MAX_STATEMENT_BYTES} bytes")
     tokens = head if len(payload) <= HEAD_BYTES else _tokens(payload, tokenize)
-    return _parse_read(payload, tokens, forbidden, parameters)
+    first = _first_word(tokens)
+    if not tokens:
+        raise SqlError(SYNTAX_ERROR, "Empty query")
+    if first in ("INSERT", "DELETE"):
+        text = _checked_text(payload, tokens, forbidden, parameters)
+        return Change(text, _target(tokens, first), _settings_named(tokens))
+    if first not in READ_WORDS:
+        raise SqlError(READONLY, f"Cannot execute query in readonly mode: {first[:32] or 'the statement'} is refused")
+    text = _checked_text(payload, tokens, forbidden, parameters)
+    return Read(text, " ".join(token.text.lower() for token in tokens), _output_format(tokens))
 
 
 def _first_word(tokens: list[Token]) -> str:
     return next((token.word for token in tokens if token.kind != "OpeningRoundBracket"), "")
 
 
-def _parse_read(payload: bytes, tokens: list[Token], forbidden: Forbidden, parameters: Mapping[str, str]) -> Read:
-    first = _first_word(tokens)
-    if not tokens:
-        raise SqlError(SYNTAX_ERROR, "Empty query")
-    if first not in READ_WORDS:
-        raise SqlError(READONLY, f"Cannot execute query in readonly mode: {first[:32] or 'the statement'} is refused")
+def _checked_text(payload: bytes, tokens: list[Token], forbidden: Forbidden, parameters: Mapping[str, str]) -> str:
+    """The statement, where it is one and names nothing that reaches out of the ledger."""
     while tokens and tokens[-1].kind == "Semicolon":
         tokens.pop()
     if any(token.kind == "Semicolon" for token in tokens):
         raise SqlError(SYNTAX_ERROR, "Multi-statements are not allowed")
     _check_names(tokens, forbidden, parameters)
-    if first == "EXISTS" and any(token.is_name and "/" in token.text for token in tokens):
+    if _first_word(tokens) == "EXISTS" and any(token.is_name and "/" in token.text for token in tokens):
         raise SqlError(ACCESS_DENIED, "Files are not tables here")
     try:
         text = payload.decode("utf-8")
@@ -152,7 +168,7 @@ def _parse_read(payload: bytes, tokens: list[Token], forbidden: Forbidden, param
         raise SqlError(SYNTAX_ERROR, "The query is not UTF-8") from None
     if "\0" in text:
         raise SqlError(SYNTAX_ERROR, "The query has a null byte")
-    return Read(text, " ".join(token.text.lower() for token in tokens), _output_format(tokens))
+    return text
 
 
 def _check_names(tokens: list[Token], forbidden: Forbidden, parameters: Mapping[str, str]) -> None:
@@ -187,8 +203,8 @@ def _parse_insert(payload: bytes, tokens: list[Token]) -> Insert | None:
         depth += {"OpeningRoundBracket": 1, "ClosingRoundBracket": -1}.get(token.kind, 0)
         if depth or index < 2:
             continue
-        if token.word in ("SELECT", "WITH", "FROM", "FUNCTION", "SETTINGS", "OUTFILE", "INFILE"):
-            raise SqlError(NOT_IMPLEMENTED, f"INSERT takes data of the request only, not {token.word}")
+        if token.word in ("FROM", "FUNCTION", "SETTINGS", "OUTFILE", "INFILE"):
+            raise SqlError(NOT_IMPLEMENTED, f"INSERT takes data of the request or a SELECT, not {token.word}")
         if token.word == "VALUES":
             return _insert(payload, tokens[:index], "Values", token.end)
         if token.word == "FORMAT" and index + 1 < len(tokens) and tokens[index + 1].kind == "BareWord":
@@ -197,14 +213,36 @@ def _parse_insert(payload: bytes, tokens: list[Token]) -> Insert | None:
 
 
 def _insert(payload: bytes, head: list[Token], input_format: str, data_start: int) -> Insert:
-    names = [token for token in head[2:] if token.word != "TABLE"]
+    return Insert(payload[: head[-1].end].decode("utf-8"), _target(head), input_format, payload[data_start:])
+
+
+def _target(tokens: list[Token], verb: str = "INSERT") -> tuple[str, str]:
+    """The table behind INSERT INTO or DELETE FROM: its database, or "", and its name."""
+    joint = {"INSERT": "INTO", "DELETE": "FROM"}[verb]
+    names = [token for token in tokens[2:6] if token.word != "TABLE"]
     dotted = len(names) > 2 and names[1].kind == "Dot"
     table = [token for token in (names[:3:2] if dotted else names[:1]) if token.is_name and "\\" not in token.text]
-    if head[1].word != "INTO" or len(table) != 1 + dotted:
-        raise SqlError(SYNTAX_ERROR, "INSERT needs INTO and the name of a table")
+    if len(tokens) < 3 or tokens[1].word != joint or len(table) != 1 + dotted:
+        raise SqlError(SYNTAX_ERROR, f"{verb} needs {joint} and the name of a table")
     *database, name = [token.text.strip('`"“”') for token in table]
-    target = payload[: head[-1].end].decode("utf-8")
-    return Insert(target, (database[0] if database else "", name), input_format, payload[data_start:])
+    return (database[0] if database else "", name)
+
+
+def _fills_itself(tokens: list[Token]) -> bool:
+    """Whether an INSERT takes its rows from a SELECT: it then has no data behind it."""
+    depth = 0
+    for token in tokens[2:]:
+        depth += {"OpeningRoundBracket": 1, "ClosingRoundBracket": -1}.get(token.kind, 0)
+        if depth == 0 and token.word in ("SELECT", "WITH", "VALUES", "FORMAT", "FROM", "FUNCTION", "SETTINGS"):
+            return token.word in ("SELECT", "WITH")
+    return False
+
+
+def _settings_named(tokens: list[Token]) -> frozenset[str]:
+    """What stands before an equals sign behind any SETTINGS."""
+    first = next((place for place, token in enumerate(tokens) if token.word == "SETTINGS"), len(tokens))
+    pairs = zip(tokens[first:], tokens[first + 1 :], strict=False)
+    return frozenset(token.text for token, following in pairs if token.is_name and following.kind == "Equals")
 
 
 def _data_start(payload: bytes, end: int) -> int:

@@ -117,15 +117,15 @@ def test_credentials_do_not_show() -> None:
     assert not {"someone", SECRET} & set(repr(parsed).replace("'", " ").split())
 
 
-def test_a_wrong_password_is_permanent_and_does_not_show(
+def test_a_wrong_password_costs_no_line_and_does_not_show(
     server: ChdbServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """
-    The error says what to check; no text, log line or output holds the password.
+    The error says what to check, and to try again; no text, log line or output holds the password.
     """
     caplog.set_level(logging.DEBUG)
 
-    with pytest.raises(PermanentError, match="check the user and the password") as caught:
+    with pytest.raises(RetryableError, match="check the user and the password") as caught:
         open_sink(url_of(server, password=SECRET)).write([make_call(1)])
 
     assert SECRET not in "".join([text_of(caught.value), caplog.text, *capfd.readouterr()])
@@ -248,7 +248,7 @@ def test_a_read_only_ledger_refuses_writes_and_disturbs_no_writer(tmp_path: Path
     sink = open_sink(url)
     sink.write([make_call(1)])
 
-    with Ledger.open(url) as ledger, pytest.raises(PermanentError, match="READONLY"):
+    with Ledger.open(url) as ledger, pytest.raises(DeliveryError, match="READONLY"):
         ledger.execute("DROP TABLE {database}.call_versions")
     with Ledger.open(url) as ledger:
         sink.write([make_call(2)])

@@ -45,7 +45,8 @@ def url(server: ChdbServer) -> str:
     ("status", "code", "kind"),
     [
         *((500, code, RetryableError) for code in (60, 202, 241, 252, 12_345)),
-        *((500, code, PermanentError) for code in (16, 53, 497, 516)),
+        *((500, code, PermanentError) for code in (16, 53)),
+        *((500, code, RetryableError) for code in (164, 193, 497, 516)),
         *((status, None, RetryableError) for status in (429, 502, 503)),
         *((status, None, PermanentError) for status in (400, 404)),
     ],

@@ -120,7 +120,7 @@ def apply(step: Any, ledger: Ledger, url: str) -> None:
 
 
 def lines_of(written: list[LLMCall]) -> list[LLMCall]:
-    """The newest record of each call, but those that repeat another one. Of two that one import tells, the later row."""
+    """The newest record of each call, of an import's the later row; but those that repeat another one."""
     newest: dict[bytes, LLMCall] = {}
     for call in written:
         known = newest.get(call.call_id)

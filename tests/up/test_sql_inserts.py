@@ -1,12 +1,15 @@
 """INSERT at the ClickHouse port, where `--writable` allows it."""
 
+import re
 from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from factories import make_call
+from otel_llmcost.cli import main
 from otel_llmcost.exporters import open_sink
+from otel_llmcost.exporters.clickhouse.client import Ledger
 from sql_requests import KINDS_ROW, ask, basic, code_of
 from up_process import Up, connect
 
@@ -48,6 +51,14 @@ def test_inserts_of_other_forms(writable: Up, writer: Client) -> None:
     [
         "INSERT INTO kinds (a) VALUES ([file('{canary}')])",
         "INSERT INTO kinds (a) SELECT [file('{canary}')]",
+        "INSERT INTO kinds (a) SELECT a FROM file('{canary}')",
+        "INSERT INTO kinds (a) SELECT ['x'] SETTINGS format_schema = '{canary}'",
+        "INSERT INTO kinds (a) SELECT ['x']; DROP TABLE kinds",
+        "INSERT INTO kinds (a) SELECT ['x'] INTO OUTFILE '{directory}/out'",
+        "INSERT INTO FUNCTION file('{directory}/out', 'CSV', 'a String') SELECT 'x'",
+        "INSERT INTO default.`{directory}/out.csv` SELECT 1",
+        "DELETE FROM `{canary}` WHERE 1",
+        "DELETE FROM kinds WHERE i IN (SELECT file('{canary}'))",
         "INSERT INTO kinds (a) FROM INFILE '{canary}' FORMAT CSV",
         "INSERT INTO FUNCTION file('{directory}/out') FORMAT CSV\n1\n",
         "INSERT INTO default.`{canary}` (c1) FORMAT CSV\n1\n",
@@ -76,6 +87,20 @@ def test_a_writer_writes_rows_and_nothing_else(writable: Up, writer: Client, tmp
     assert (True, before) == (response.status >= 400, after), body
 
 
+def test_a_writer_may_fill_and_empty_a_table_from_a_query(writable: Up, writer: Client) -> None:
+    """INSERT … SELECT and DELETE FROM change rows of the ledger; settings of limits may go with them."""
+    headers = basic("default", "pa:ss wörd")
+    filled = "INSERT INTO llmcost.kinds (i) SELECT number + 7000 FROM numbers(3)"
+    filled += " SETTINGS max_partitions_per_insert_block = 0"
+
+    assert [200, 200] == [
+        ask(writable, sql, headers=headers)[0].status for sql in (filled, "DELETE FROM kinds WHERE i = 7001")
+    ]
+    assert [(7000,), (7002,)] == writer.query(
+        "SELECT i FROM kinds WHERE i BETWEEN 7000 AND 7999 ORDER BY i"
+    ).result_rows
+
+
 def test_reading_stays_read_only_for_a_writer(writable: Up) -> None:
     """A SELECT has the reader's bounds, and a GET cannot insert."""
     headers = basic("default", "pa:ss wörd")
@@ -94,3 +119,31 @@ def test_an_applications_ledger_may_be_the_endpoint(writable: Up, writer: Client
     sink.close()
     asked = "SELECT count(), (SELECT count() > 0 FROM touched_hours) FROM calls WHERE service = 'through the endpoint'"
     assert [(3, 1)] == [tuple(map(int, row)) for row in writer.query(asked).result_rows]
+
+
+@pytest.mark.parametrize("command", ["settle", "rebuild"])
+def test_totals_are_made_through_the_endpoint(writable: Up, command: str, monkeypatch, capsys) -> None:
+    """`ledger settle` and `ledger rebuild` work on an endpoint that takes INSERT."""
+    monkeypatch.setenv("OTEL_LLMCOST_LEDGER_PASSWORD", "pa:ss wörd")
+    url = f"clickhouse://default@127.0.0.1:{writable.ports['ClickHouse']}/llmcost"
+    sink = open_sink(url)
+    sink.write([make_call(number, service=command) for number in range(1, 4)])
+    sink.close()
+
+    assert 0 == main(["ledger", command, "--ledger", url])
+
+    assert re.match("rebuilt [1-9]" if command == "rebuild" else "settled 0 hours", capsys.readouterr().out)
+    asked = "SELECT sum(calls) FROM calls_hourly WHERE service = {service:String}"
+    with Ledger.open(url) as ledger:
+        assert [(3,)] == ledger.query(asked, {"service": command}).rows
+        if command == "rebuild":
+            assert 0 == ledger.query("SELECT countIf(settlement = 0) FROM day_states").rows[0][0]
+
+
+def test_a_read_only_endpoint_says_what_would_let_totals_be_made(up: Up, capsys) -> None:
+    """The command fails, and says what to do."""
+    url = f"clickhouse://127.0.0.1:{up.ports['ClickHouse']}/llmcost"
+
+    assert 0 != main(["ledger", "rebuild", "--ledger", url])
+
+    assert "--writable" in capsys.readouterr().err
