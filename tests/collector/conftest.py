@@ -1,5 +1,6 @@
 """The real Collector and the real rotel."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -50,3 +51,23 @@ def rotel_agent() -> Path:
     if runs.returncode != 0:
         absent(f"rotel does not run here: {runs.stderr.strip()}")
     return agent
+
+
+@pytest.fixture(scope="session")
+def javascript() -> Path:
+    """A folder with the JavaScript sender and its packages, installed once."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        absent("Node.js and npm are not installed: no application in JavaScript")
+    source = Path(__file__).parent / "javascript"
+    version = hashlib.sha256((source / "package.json").read_bytes()).hexdigest()[:16]
+    folder = CONFIG_DIRECTORY.parent / ".cache" / "javascript" / version
+    if not (folder / "installed").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / "package.json", folder)
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+        if installed.returncode != 0:
+            absent(f"the packages of the JavaScript sender cannot be had: {installed.stderr[-500:]}")
+        (folder / "installed").touch()
+    shutil.copy(source / "sender.js", folder)
+    return folder
