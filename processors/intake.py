@@ -26,7 +26,7 @@ from otel_llmcost.processors.otlp import OtlpRequest, OtlpSpan, count_spans, dec
 from otel_llmcost.processors.scanning import FOREIGN_NEEDLE, may_hold_genai
 from otel_llmcost.processors.signals import TRACES, Signal
 from otel_llmcost.processors.splitting import split
-from otel_llmcost.processors.tree import seen_genai
+from otel_llmcost.processors.tree import mark_repeats, seen_genai
 from otel_llmcost.settings import IdentitySettings
 from otel_llmcost.span import Span
 
@@ -182,6 +182,8 @@ class TraceIntake:
         spans = {"line": lines, "none": others, "unreadable": len(found.refused)}
         work = Work(found.seen, found.refused, spans=spans)
         work.rows = self._kinship.meet(found.seen)
+        if self._next_hop is not None:
+            mark_repeats(found.seen)
         return work, found.priced
 
 
