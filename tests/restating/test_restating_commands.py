@@ -281,3 +281,23 @@ def test_restating_through_a_running_endpoint(run: Run, contract: str, url: str)
             assert (
                 total_of(CALLS, CONTRACTED) == client.query("SELECT sum(cost_usd) FROM llmcost.calls").result_rows[0][0]
             )
+
+
+def test_a_copied_ledger_has_its_restatements(run: Run, url: str, contract: str, tmp_path: Path) -> None:
+    """
+    What was restated, from what to what, when and why goes along with the lines, and a second copy adds nothing.
+    """
+    run("restate", "--overlays", contract, "--yes", "--why", "contract")
+    copied = f"chdb://{tmp_path / 'copied'}"
+    tables = ("adjustments", "restatements", "restatement_chunks", "price_books", "prices")
+
+    with running_up(copied, "--writable") as up:
+        server = f"clickhouse://127.0.0.1:{up.ports['ClickHouse']}"
+        assert [0, 0] == [main(["ledger", "copy", "--from", url, "--to", server, "--again"]) for _ in range(2)]
+
+    with Ledger.open(url) as ledger:
+        expected, total = contents(ledger), ledger_total(ledger)
+    with Ledger.open(copied) as ledger:
+        found, copied_total = contents(ledger), ledger_total(ledger)
+    assert {name: expected[name] for name in tables} == {name: found[name] for name in tables}
+    assert (expected["adjustments"][0] > 0, total) == (True, copied_total)
