@@ -48,6 +48,10 @@ class Sink(TraceServiceServicer):
         return [span for resource in self.received for scope in resource.scope_spans for span in scope.spans]
 
     @property
+    def ids(self) -> list[bytes]:
+        return [span.span_id for span in self.spans]
+
+    @property
     def names(self) -> list[str]:
         return [span.name for span in self.spans]
 
@@ -183,11 +187,15 @@ def costs(span: OtlpSpan) -> dict[str, str | float]:
     }
 
 
+def stage_command(port: int, *options: str) -> list[object]:
+    """`otel-llmcost stage` with its OTLP/gRPC port."""
+    ports = ["--grpc-port", port, "--http-port", 0, "--admin-port", 0]
+    return [sys.executable, "-m", "otel_llmcost.cli", "stage", *ports, *options]
+
+
 @contextmanager
-def running_stage(directory: Path, *options: str, port: int = 0, **environ: str) -> Iterator[int]:
+def running_stage(directory: Path, *options: str, **environ: str) -> Iterator[int]:
     """`otel-llmcost stage`; its OTLP/gRPC port."""
-    port = port or free_port()
-    command = [sys.executable, "-m", "otel_llmcost.cli", "stage", "--grpc-port", port, "--http-port", 0]
-    command += ["--admin-port", 0, *options]
-    with running(command, directory / "stage.log", [port], clean_environment(**environ)):
+    port = free_port()
+    with running(stage_command(port, *options), directory / "stage.log", [port], clean_environment(**environ)):
         yield port
