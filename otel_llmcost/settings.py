@@ -115,7 +115,8 @@ class AttributionSettings(Section):
     rules: list[Rule] = Field(default_factory=list)
     """Applied in order; a later rule overrides."""
     unattributed: str = "(none)"
-    """Value of a dimension that no rule set."""
+    """Value of a dimension that no rule set. The ledger's view `coverage` and the dashboards take `(none)` and an empty
+    value for nobody; another word counts as an owner there."""
 
 
 class ProviderSettings(Section):
