@@ -143,10 +143,14 @@ def running_rotel(
     command += ["--otlp-http-endpoint", f"127.0.0.1:{http_port or free_port()}", "--pid-file", directory / "rotel.pid"]
     command += ["--exporter", "otlp", "--otlp-exporter-endpoint", f"http://127.0.0.1:{next_port}"]
     command += ["--otlp-with-trace-processor", processor] if processor else []
-    # rotel's Python finds its environment, as any embedded one, by the first python3 of the PATH.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with running(command, directory / "rotel.log", [port], clean_environment(PATH=path, **environ)):
+    environ = {"PATH": path_with_python(), **environ}
+    with running(command, directory / "rotel.log", [port], clean_environment(**environ)):
         yield port
+
+
+def path_with_python() -> str:
+    """rotel's Python finds its environment, as any embedded one, by the first python3 of the PATH."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def processor_path() -> str:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from collector.processes import (
     Sink,
     clean_environment,
     free_port,
+    path_with_python,
     running,
     running_stage,
     serving,
@@ -81,9 +82,8 @@ class Running:
 
 
 @contextmanager
-def configured(otelcol: Path, name: str, directory: Path, **environ: str) -> Iterator[Running]:
-    """The Collector with a configuration of ours, every endpoint on a port of this test, the stage where it has one."""
-    config = CONFIG_DIRECTORY / name / "config.yaml"
+def configured(command: Sequence[object], config: Path, directory: Path, **environ: str) -> Iterator[Running]:
+    """A Collector with a configuration of ours, every endpoint on a port of this test, the stage where it has one."""
     text = config.read_text()
     with ExitStack() as stack:
         up = None
@@ -100,7 +100,6 @@ def configured(otelcol: Path, name: str, directory: Path, **environ: str) -> Ite
         if "CLICKHOUSE_ENDPOINT" in text:
             up = stack.enter_context(running_clickhouse(directory))
             variables |= clickhouse_variables(up)
-        command = [otelcol, "--config", config]
         stack.enter_context(
             running(command, directory / "otelcol.log", [*ports.values()], clean_environment(**(variables | environ)))
         )
@@ -154,18 +153,30 @@ def test_a_configuration_is_valid_as_it_stands(otelcol: Path, name: str) -> None
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_comes_out_is_what_is_expected(otelcol: Path, name: str, tmp_path: Path) -> None:
     """Every span of every output, field by field."""
-    path = CONFIG_DIRECTORY / name / "expected.json"
-    update = os.environ.get("LLMCOST_UPDATE") == "1"
-    expected = json.loads(path.read_text()) if path.exists() and not update else None
+    config = CONFIG_DIRECTORY / name / "config.yaml"
     # Every trace is judged at once, and those that are kept by chance are the same in every run.
-    with configured(otelcol, name, tmp_path, SAMPLING_WAIT="1s") as collector:
-        collector.take(INPUT.read_bytes())
-        if expected is not None:
-            counts = {variable: len(entries) for variable, entries in expected.items()}
-            with suppress(TimeoutError):  # what is missing shows below
-                wait_until(lambda: collector.count() == counts, 15)
-        time.sleep(5 if update else SETTLED_S)
-        told = collector.told()
+    with configured([otelcol, "--config", config], config, tmp_path, SAMPLING_WAIT="1s") as collector:
+        check(collector, config.parent / "expected.json")
+
+
+def test_what_comes_out_of_rotel_is_what_is_expected(rotel_agent: Path, tmp_path: Path) -> None:
+    """Started as its script starts it."""
+    script = CONFIG_DIRECTORY / "rotel" / "start.sh"
+    environ = {"ROTEL_AGENT": str(rotel_agent), "PID_FILE": str(tmp_path / "pid"), "PATH": path_with_python()}
+    with configured([script], script, tmp_path, **environ) as collector:
+        check(collector, script.parent / "expected.json")
+
+
+def check(collector: Running, path: Path) -> None:
+    """Send the recorded spans, and compare what comes out with the file, or write it."""
+    update = os.environ.get("LLMCOST_UPDATE") == "1"
+    collector.take(INPUT.read_bytes())
     if update:
-        path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
-    assert expected is None or expected == told
+        time.sleep(5)
+        path.write_text(json.dumps(collector.told(), indent=1, sort_keys=True) + "\n")
+    expected = json.loads(path.read_text())
+    counts = {output: len(entries) for output, entries in expected.items()}
+    with suppress(TimeoutError):  # what is missing shows below
+        wait_until(lambda: collector.count() == counts, 15)
+    time.sleep(SETTLED_S)
+    assert expected == collector.told()
