@@ -2,6 +2,9 @@
 
 import json
 from decimal import Decimal, localcontext
+from itertools import combinations, product
+from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +14,11 @@ from otel_llmcost.call import BUCKETS, Bucket, Part
 from otel_llmcost.money import EXACT, QUANTUM
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.pricing.overlays import from_document
+from otel_llmcost.pricing.overlays.document import Discount
 from otel_llmcost.pricing.overlays.effect import TOKEN_BUCKETS
+from otel_llmcost.pricing.overlays.matching import Ranked, Rule, conflicts
 from otel_llmcost.pricing.overlays.patterns import matches, overlap, within
+from otel_llmcost.pricing.overlays.rules import rule_of
 
 BOOK = PriceBook.bundled()
 
@@ -121,6 +127,46 @@ def test_the_order_of_entries_decides_nothing(order: list[int], in_files: bool) 
     ):
         cost = price_call(a_call({Bucket.INPUT: 1_000}, model), book)
         assert cost.list.total_usd * (100 - off) / 100 == cost.effective.total_usd
+
+
+WHENS = [
+    {name: value for name, value in (("provider", seller), ("model", model), ("customer", customer)) if value}
+    for seller, model, customer in product(("", "openai"), ("", "gpt-*", "gpt-4o", "gpt-5"), ("", "acme"))
+]
+CALLERS = [
+    {"provider": seller, "model": model, "customer": customer}
+    for seller, model, customer in product(("openai", "groq"), ("gpt-4o", "gpt-5", "o3"), ("acme", "globex"))
+]
+"""One of each kind that the conditions tell apart."""
+
+
+def _met_by(rule: Rule[Any]) -> frozenset[int]:
+    return frozenset(n for n, caller in enumerate(CALLERS) if rule.matcher.matches(caller))
+
+
+@given(st.lists(st.sampled_from(WHENS), min_size=2, max_size=7), st.randoms(use_true_random=False))
+def test_the_most_specific_holds_whatever_the_ids(whens: list[dict[str, str]], random: Random) -> None:
+    """
+    Of entries on several models and on none in particular: every overlap is found, and no wider entry comes first.
+    """
+    ids = random.sample(range(100), len(whens))
+    entries = [
+        Discount.model_validate({"id": f"d{number}", "from": "2026-01-01", "when": when, "percent_off": 1})
+        for number, when in zip(ids, whens, strict=True)
+    ]
+    rules: list[Rule[Any]] = [rule_of(entry) for entry in entries]
+    met = {rule: _met_by(rule) for rule in rules}
+    undecided = {
+        frozenset((one, other))
+        for one, other in combinations(rules, 2)
+        if met[one] & met[other] and not (met[one] < met[other] or met[other] < met[one])
+    }
+
+    assert undecided == {frozenset(pair) for pair in conflicts(rules)}
+    for caller in CALLERS:
+        order = Ranked(rules).matching(caller)
+        assert {rule for rule in rules if rule.matcher.matches(caller)} == set(order)
+        assert not any(met[later] < met[earlier] for earlier, later in combinations(order, 2))
 
 
 ALPHABET = "ab"

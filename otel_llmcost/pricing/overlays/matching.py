@@ -9,14 +9,14 @@ decides nothing.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations, product
 from typing import Final, Generic, TypeVar
 
 from otel_llmcost.call import Bucket
 from otel_llmcost.pricing.overlays.document import Entry
 from otel_llmcost.pricing.overlays.patterns import Patterns, matches, overlap, within
 from otel_llmcost.pricing.overlays.periods import FOREVER_NS, day_ns
-from otel_llmcost.providers.sellers import seller_named
+from otel_llmcost.providers.sellers import canonical_seller
 
 CASELESS: Final = frozenset({"provider", "model", "host"})
 """Conditions on names that are compared in lower case."""
@@ -62,7 +62,7 @@ def _canonical(name: str, patterns: Sequence[str]) -> Patterns:
     if name in CASELESS:
         patterns = [pattern.lower() for pattern in patterns]
     if name == "provider":
-        patterns = [seller.name if (seller := seller_named(pattern)) else pattern for pattern in patterns]
+        patterns = [canonical_seller(pattern) for pattern in patterns]
     return tuple(sorted(set(patterns)))
 
 
@@ -127,14 +127,13 @@ def _meeting(rules: Sequence[Rule[EntryT]]) -> Iterator[tuple[Rule[EntryT], Rule
     """Pairs of rules that some call can meet both of; the thousands that name other models are not compared."""
     by_model, open_rules = _indexed(rules)
     seen: set[tuple[int, int]] = set()
-    groups = [*(combinations(group, 2) for group in by_model.values()), combinations(open_rules, 2)]
-    groups.extend(((one, rule) for one in open_rules) for group in by_model.values() for rule in group)  # type: ignore[misc]
-    for group in groups:
-        for one, other in group:
-            key = (id(one), id(other))
-            if key not in seen and one.matcher.overlaps(other.matcher):
-                seen.add(key)
-                yield one, other
+    same_model = chain.from_iterable(combinations(group, 2) for group in by_model.values())
+    with_open = chain.from_iterable(product(open_rules, group) for group in by_model.values())
+    for one, other in chain(same_model, combinations(open_rules, 2), with_open):
+        key = (id(one), id(other))
+        if key not in seen and one.matcher.overlaps(other.matcher):
+            seen.add(key)
+            yield one, other
 
 
 def _indexed(
