@@ -80,7 +80,7 @@ class RotelProcessor:
         """Price one `ResourceSpans`. A span that cannot be read passes as it came, without foreign `llmcost.*`."""
         found: list[tuple[RotelSpan, Seen]] = []
         resource = self._resource_of(resource_spans)
-        for scope, span in _spans_of(resource_spans):
+        for scope, span in self._spans_of(resource_spans):
             _strip_foreign(span.attributes)
             attributes = self._read(span.attributes)
             with host_unharmed("rotel"):
@@ -98,7 +98,18 @@ class RotelProcessor:
         resource = resource_spans.resource
         if resource is None:
             return {}
-        return {key: value for key, value in self._read(resource.attributes).items() if sc.is_believed(key)}
+        _strip_foreign(resource.attributes)
+        return self._read(resource.attributes)
+
+    def _spans_of(self, resource_spans: Any) -> Iterator[tuple[str, RotelSpan]]:
+        for scope_spans in resource_spans.scope_spans:
+            scope = scope_spans.scope
+            if scope is not None and len(scope.attributes):
+                _strip_foreign(scope.attributes)
+                self._read(scope.attributes)  # turns its lists back
+            name = scope.name if scope is not None else ""
+            for span in scope_spans.spans:
+                yield name, span
 
     def _seen(self, rotel_span: RotelSpan, attributes: Attributes, resource: Attributes, scope: str) -> Seen | None:
         if not is_genai(attributes):
@@ -132,14 +143,6 @@ class RotelProcessor:
                 attributes[places[key]] = make(key, value)
             else:
                 attributes.append(make(key, value))
-
-
-def _spans_of(resource_spans: Any) -> Iterator[tuple[str, RotelSpan]]:
-    for scope_spans in resource_spans.scope_spans:
-        scope = scope_spans.scope
-        name = scope.name if scope is not None else ""
-        for span in scope_spans.spans:
-            yield name, span
 
 
 def _strip_foreign(attributes: MutableSequence[KeyValue]) -> None:

@@ -34,6 +34,9 @@ def message(*spans: OtlpSpan) -> ResourceSpans:
     scope_spans = resource_spans.scope_spans.add(schema_url="https://example.com/scope", spans=spans)
     scope_spans.scope.name, scope_spans.scope.version = "some.instrumentation", "1.2"
     scope_spans.scope.attributes.add(key="flavour").value.string_value = "plain"
+    flavours = scope_spans.scope.attributes.add(key="flavours").value.array_value.values
+    for word in ("plain", "sweet"):
+        flavours.add().string_value = word
     return resource_spans
 
 
@@ -125,9 +128,12 @@ def test_every_field_of_a_span_but_the_costs_is_as_it_came(rotel_agent: Path, tm
 
 
 def test_costs_that_came_from_outside_are_not_believed(rotel_agent: Path, tmp_path: Path) -> None:
-    """On any span; what our own instrumentation measured is read and stays."""
+    """On any span, its scope and resource; what our own instrumentation measured is read and stays."""
     spoofed = {"llmcost__cost__usd": 99.0, "llmcost__tag__team": "rivals", "llmcost__price__id": "mine"}
     sent = message(chat(1, **spoofed, llmcost__usage__web_searches=2), span(2, **spoofed))
+    plain = message()
+    sent.resource.attributes.add(key="llmcost.tag.team").value.string_value = "rivals"
+    sent.scope_spans[0].scope.attributes.add(key="llmcost.tag.team").value.string_value = "rivals"
 
     (received,) = through_rotel(rotel_agent, tmp_path, sent)
 
@@ -136,6 +142,7 @@ def test_costs_that_came_from_outside_are_not_believed(rotel_agent: Path, tmp_pa
     assert ("(none)", "exact") == (costs(first)["llmcost.tag.team"], costs(first)["llmcost.cost.status"])
     assert 0.0045 < float(costs(first)["llmcost.cost.usd"]) < 1
     assert 1 == [pair.key for pair in first.attributes].count("llmcost.cost.usd")
+    assert (plain.resource, plain.scope_spans[0].scope) == (received.resource, received.scope_spans[0].scope)
     assert "llmcost.usage.web_searches" in [pair.key for pair in first.attributes]
 
 
