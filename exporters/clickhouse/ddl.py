@@ -1,11 +1,13 @@
-"""The ledger's SQL: schema/*.sql, in order of their numbers, and how it reads on one server and on a cluster.
+"""The ledger's SQL: schema/NNNN_*.sql, in order of their numbers, and how it reads on one server and on a cluster.
 
 A migration is a file `NNNN_name.sql`; one that has been released is never edited. Its statements can all be run again
 (IF NOT EXISTS, OR REPLACE). They are written for one server, and rewritten for a cluster: `ON CLUSTER`, replicated
-engines, and for a table below a comment `-- sharded by …` a table per shard with a Distributed one in front.
+engines, and for a table below a comment `-- sharded by …` a table per shard with a Distributed one in front. A name in
+braces stands for the expression of that name in schema/expressions.sql.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -16,6 +18,10 @@ FOLDER: Final = "schema"
 LOCAL: Final = "_local"
 """How the table of one shard is called: the name of the whole table with this behind it."""
 
+EXPRESSIONS: Final = "expressions.sql"
+
+_EXPRESSION: Final = re.compile(r"^-- \{(\w+)\}\n(.+?);$", re.MULTILINE | re.DOTALL)
+_NAMED: Final = re.compile(r"\{(\w+)\}")
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 _COMMENT_LINE: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 _SHARDED: Final = re.compile(r"^-- sharded by (.+)$", re.MULTILINE)
@@ -107,8 +113,23 @@ def migrations() -> tuple[Migration, ...]:
     """Every migration, in order."""
     folder = files("otel_llmcost.exporters.clickhouse") / FOLDER
     named = [(_FILE.fullmatch(file.name), file.read_text("utf-8")) for file in folder.iterdir()]
-    found = [Migration(int(name[1]), name[2], statements_of(sql)) for name, sql in named if name]
+    found = [Migration(int(name[1]), name[2], statements_of(_expanded(sql))) for name, sql in named if name]
     return tuple(sorted(found, key=lambda migration: migration.number))
+
+
+@cache
+def _expressions() -> Mapping[str, str]:
+    """Name → expression, in which names may stand that come before it."""
+    text = (files("otel_llmcost.exporters.clickhouse") / FOLDER / EXPRESSIONS).read_text("utf-8")
+    found: dict[str, str] = {}
+    for name, expression in _EXPRESSION.findall(text):
+        found[name] = _NAMED.sub(lambda used: found[used[1]], expression)
+    return found
+
+
+def _expanded(sql: str) -> str:
+    """`sql` with its named expressions in place; `{database}` stays."""
+    return _NAMED.sub(lambda used: _expressions().get(used[1], used[0]), sql)
 
 
 def statements_of(sql: str) -> tuple[Statement, ...]:

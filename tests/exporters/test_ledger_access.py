@@ -9,7 +9,7 @@ import trustme
 
 from chdb_server import PASSWORD, USER, ChdbServer, serve
 from factories import make_call
-from otel_llmcost.errors import ConfigError, PermanentError, RetryableError
+from otel_llmcost.errors import ConfigError, RetryableError
 from otel_llmcost.exporters import open_sink
 from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
 
@@ -73,7 +73,7 @@ def test_a_password_in_a_file_is_read_at_every_connection(server, files, monkeyp
     password.write_text("old\n")
     monkeypatch.setenv(PREFIX + "PASSWORD_FILE", files["password"])
     sink = open_sink(f"clickhouse://{USER}@127.0.0.1:{server.server_port}")
-    with pytest.raises(PermanentError, match="check the user and the password"):
+    with pytest.raises(RetryableError, match="check the user and the password"):
         sink.write([make_call(1)])
     password.write_text(PASSWORD + "\n")
     sink.write([make_call(1)])

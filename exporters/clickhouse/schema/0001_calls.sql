@@ -118,17 +118,12 @@ CREATE TABLE IF NOT EXISTS {database}.call_versions
                                  toInt64(cache_read_tokens), toInt64(cache_write_tokens), toInt64(cache_read_tokens)
                              ]), ' ') CODEC(ZSTD(3)),
     -- amounts without rate × tokens
-    input_cost_rest      Nullable(Decimal(18, 12)) DEFAULT input_cost_usd - reinterpret(toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens), 'Decimal(18, 12)') CODEC(ZSTD(1)),
-    output_cost_rest     Nullable(Decimal(18, 12)) DEFAULT output_cost_usd - reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens), 'Decimal(18, 12)') CODEC(ZSTD(1)),
-    cache_read_cost_rest Nullable(Decimal(18, 12)) DEFAULT cache_read_cost_usd - reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') CODEC(ZSTD(1)),
-    cache_write_cost_rest Nullable(Decimal(18, 12)) DEFAULT cache_write_cost_usd - reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens), 'Decimal(18, 12)') CODEC(ZSTD(1)),
-    cache_savings_rest   Nullable(Decimal(18, 12)) DEFAULT cache_savings_usd - reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') CODEC(ZSTD(1)),
-    cost_rest            Nullable(Decimal(18, 12)) DEFAULT cost_usd - reinterpret(
-        toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
-        + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
-        + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
-        + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
-        'Decimal(18, 12)') CODEC(ZSTD(1)),
+    input_cost_rest      Nullable(Decimal(18, 12)) DEFAULT input_cost_usd - {rated_input} CODEC(ZSTD(1)),
+    output_cost_rest     Nullable(Decimal(18, 12)) DEFAULT output_cost_usd - {rated_output} CODEC(ZSTD(1)),
+    cache_read_cost_rest Nullable(Decimal(18, 12)) DEFAULT cache_read_cost_usd - {rated_cache_read} CODEC(ZSTD(1)),
+    cache_write_cost_rest Nullable(Decimal(18, 12)) DEFAULT cache_write_cost_usd - {rated_cache_write} CODEC(ZSTD(1)),
+    cache_savings_rest   Nullable(Decimal(18, 12)) DEFAULT cache_savings_usd - {rated_cache_savings} CODEC(ZSTD(1)),
+    cost_rest            Nullable(Decimal(18, 12)) DEFAULT cost_usd - {rated} CODEC(ZSTD(1)),
     list_cost_rest       Nullable(Decimal(18, 12)) DEFAULT list_cost_usd - ifNull(cost_usd, 0) CODEC(ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(version)
@@ -144,24 +139,24 @@ CREATE OR REPLACE VIEW {database}.current_versions AS
 SELECT
     v.call_id AS call_id, v.version AS version, v.duplicate_of AS duplicate_of, v.ts AS ts,
     v.trace_id AS trace_id, v.span_id AS span_id, v.parent_span_id AS parent_span_id,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 9), '\t', -1), '\\t', '\t'), '\\b', '\\') AS source,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 10), '\t', -1), '\\t', '\t'), '\\b', '\\') AS emitter,
+    {source} AS source,
+    {emitter} AS emitter,
     v.service AS service, v.environment AS environment,
-    replaceAll(replaceAll(substringIndex(v.facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 4), '\t', -1), '\\t', '\t'), '\\b', '\\') AS host,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 3), '\t', -1), '\\t', '\t'), '\\b', '\\') AS requested_model,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 5), '\t', -1), '\\t', '\t'), '\\b', '\\') AS operation,
+    {provider} AS provider,
+    {host} AS host,
+    {model} AS model,
+    {requested_model} AS requested_model,
+    {operation} AS operation,
     v.response_id AS response_id, v.streaming AS streaming, v.outcome AS outcome, v.http_status AS http_status,
     v.error_type AS error_type, v.finish_reason AS finish_reason, v.attempt AS attempt,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 6), '\t', -1), '\\t', '\t'), '\\b', '\\') AS service_tier,
+    {service_tier} AS service_tier,
     CAST(JSONExtract(
-        toString(replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 12), '\t', -1), '\\t', '\t'), '\\b', '\\')),
+        toString({price_context}),
         'Map(String, String)'), 'Map(LowCardinality(String), String)') AS price_context,
     v.team AS team, v.feature AS feature, v.customer AS customer, v.user AS user, v.agent AS agent,
     v.workflow AS workflow, v.session AS session, v.run AS run, v.tags AS tags,
     v.usage_known AS usage_known,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 11), '\t', -1), '\\t', '\t'), '\\b', '\\') AS usage_rule,
+    {usage_rule} AS usage_rule,
     v.usage_flags AS usage_flags,
     if(notEmpty(v.other_buckets), v.other_buckets, CAST(mapFilter((bucket, count) -> count > 0, map(
         'input', toUInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens),
@@ -174,28 +169,18 @@ SELECT
     v.cache_write_tokens AS cache_write_tokens, v.output_tokens AS output_tokens,
     v.reasoning_tokens AS reasoning_tokens, v.duration_ms AS duration_ms,
     if(v.ttft_plus_1 = 0, NULL, toUInt32(v.ttft_plus_1 - 1)) AS ttft_ms,
-    v.cost_rest + reinterpret(
-        toInt64(substringIndex(v.rates, ' ', 1)) * toInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens)
-        + toInt64(substringIndex(substringIndex(v.rates, ' ', 2), ' ', -1)) * toInt64(v.output_tokens)
-        + toInt64(substringIndex(substringIndex(v.rates, ' ', 3), ' ', -1)) * toInt64(v.cache_read_tokens)
-        + toInt64(substringIndex(substringIndex(v.rates, ' ', 4), ' ', -1)) * toInt64(v.cache_write_tokens),
-        'Decimal(18, 12)') AS cost_usd,
-    v.list_cost_rest + ifNull(v.cost_rest + reinterpret(
-        toInt64(substringIndex(v.rates, ' ', 1)) * toInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens)
-        + toInt64(substringIndex(substringIndex(v.rates, ' ', 2), ' ', -1)) * toInt64(v.output_tokens)
-        + toInt64(substringIndex(substringIndex(v.rates, ' ', 3), ' ', -1)) * toInt64(v.cache_read_tokens)
-        + toInt64(substringIndex(substringIndex(v.rates, ' ', 4), ' ', -1)) * toInt64(v.cache_write_tokens),
-        'Decimal(18, 12)'), 0) AS list_cost_usd,
-    v.input_cost_rest + reinterpret(toInt64(substringIndex(v.rates, ' ', 1)) * toInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens), 'Decimal(18, 12)') AS input_cost_usd,
-    v.output_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(v.rates, ' ', 2), ' ', -1)) * toInt64(v.output_tokens), 'Decimal(18, 12)') AS output_cost_usd,
-    v.cache_read_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(v.rates, ' ', 3), ' ', -1)) * toInt64(v.cache_read_tokens), 'Decimal(18, 12)') AS cache_read_cost_usd,
-    v.cache_write_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(v.rates, ' ', 4), ' ', -1)) * toInt64(v.cache_write_tokens), 'Decimal(18, 12)') AS cache_write_cost_usd,
+    {cost_usd} AS cost_usd,
+    {list_cost_usd} AS list_cost_usd,
+    {input_cost_usd} AS input_cost_usd,
+    {output_cost_usd} AS output_cost_usd,
+    {cache_read_cost_usd} AS cache_read_cost_usd,
+    {cache_write_cost_usd} AS cache_write_cost_usd,
     v.other_cost_usd AS other_cost_usd,
-    v.cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(v.rates, ' ', 5), ' ', -1)) * toInt64(v.cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd,
+    {cache_savings_usd} AS cache_savings_usd,
     v.reported_cost_usd AS reported_cost_usd,
     v.status AS status, v.reason AS reason,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 7), '\t', -1), '\\t', '\t'), '\\b', '\\') AS price_id,
-    replaceAll(replaceAll(substringIndex(substringIndex(v.facets, '\t', 8), '\t', -1), '\\t', '\t'), '\\b', '\\') AS price_book,
+    {price_id} AS price_id,
+    {price_book} AS price_book,
     v.skew_h AS skew_h,
     toDateTime64(fromUnixTimestamp64Second(
         toUnixTimestamp64Second(v.ts) + intDiv(v.duration_ms, 1000) + v.ingest_delay_s), 3) AS ingested_at

@@ -180,22 +180,17 @@ FROM
 (
     SELECT
         ts, environment, service, team, feature, agent, workflow, status, reason, outcome, attempt, ttft_plus_1, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd, duration_ms,
-        replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
-        replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
+        {provider} AS provider,
+        {model} AS model,
         if(position(facets, '"processing":"batch"') > 0, 'batch',
-            replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 6), '\t', -1), '\\t', '\t'), '\\b', '\\')) AS service_tier,
-        cost_rest + reinterpret(
-            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
-            'Decimal(18, 12)') AS cost_usd,
-        list_cost_rest + ifNull(cost_usd, 0) AS list_cost_usd,
-        input_cost_rest + reinterpret(toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens), 'Decimal(18, 12)') AS input_cost_usd,
-        output_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens), 'Decimal(18, 12)') AS output_cost_usd,
-        cache_read_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_read_cost_usd,
-        cache_write_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens), 'Decimal(18, 12)') AS cache_write_cost_usd,
-        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+            {service_tier}) AS service_tier,
+        {cost_usd} AS cost_usd,
+        {list_cost_usd} AS list_cost_usd,
+        {input_cost_usd} AS input_cost_usd,
+        {output_cost_usd} AS output_cost_usd,
+        {cache_read_cost_usd} AS cache_read_cost_usd,
+        {cache_write_cost_usd} AS cache_write_cost_usd,
+        {cache_savings_usd} AS cache_savings_usd
     FROM {database}.call_versions FINAL
     WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
 ) AS c
@@ -241,15 +236,10 @@ FROM
 (
     SELECT
         ts, environment, team, feature, outcome, input_tokens, output_tokens,
-        replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
-        replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
-        cost_rest + reinterpret(
-            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
-            'Decimal(18, 12)') AS cost_usd,
-        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+        {provider} AS provider,
+        {model} AS model,
+        {cost_usd} AS cost_usd,
+        {cache_savings_usd} AS cache_savings_usd
     FROM {database}.call_versions FINAL
     WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
 ) AS c
@@ -317,20 +307,15 @@ FROM
 (
     SELECT
         ts, environment, service, team, feature, customer, outcome, usage_known, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, other_cost_usd,
-        replaceAll(replaceAll(substringIndex(facets, '\t', 1), '\\t', '\t'), '\\b', '\\') AS provider,
-        replaceAll(replaceAll(substringIndex(substringIndex(facets, '\t', 2), '\t', -1), '\\t', '\t'), '\\b', '\\') AS model,
-        cost_rest + reinterpret(
-            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
-            'Decimal(18, 12)') AS cost_usd,
-        list_cost_rest + ifNull(cost_usd, 0) AS list_cost_usd,
-        input_cost_rest + reinterpret(toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens), 'Decimal(18, 12)') AS input_cost_usd,
-        output_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens), 'Decimal(18, 12)') AS output_cost_usd,
-        cache_read_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_read_cost_usd,
-        cache_write_cost_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens), 'Decimal(18, 12)') AS cache_write_cost_usd,
-        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+        {provider} AS provider,
+        {model} AS model,
+        {cost_usd} AS cost_usd,
+        {list_cost_usd} AS list_cost_usd,
+        {input_cost_usd} AS input_cost_usd,
+        {output_cost_usd} AS output_cost_usd,
+        {cache_read_cost_usd} AS cache_read_cost_usd,
+        {cache_write_cost_usd} AS cache_write_cost_usd,
+        {cache_savings_usd} AS cache_savings_usd
     FROM {database}.call_versions FINAL
     WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
 ) AS c
@@ -372,13 +357,8 @@ FROM
 (
     SELECT
         ts, team, customer, user, outcome, input_tokens, output_tokens,
-        cost_rest + reinterpret(
-            toInt64(substringIndex(rates, ' ', 1)) * toInt64(input_tokens - cache_read_tokens - cache_write_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(output_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(cache_read_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(cache_write_tokens),
-            'Decimal(18, 12)') AS cost_usd,
-        cache_savings_rest + reinterpret(toInt64(substringIndex(substringIndex(rates, ' ', 5), ' ', -1)) * toInt64(cache_read_tokens), 'Decimal(18, 12)') AS cache_savings_usd
+        {cost_usd} AS cost_usd,
+        {cache_savings_usd} AS cache_savings_usd
     FROM {database}.call_versions FINAL
     WHERE shadow = 0 AND duplicate_of = toFixedString('', 16)
 ) AS c
@@ -423,19 +403,21 @@ SELECT
 FROM
 (
     SELECT
-        toDate32(ts, 'UTC') AS day, environment, service, team, feature, agent, session,
+        day, environment, service, team, feature, agent, session,
         count() AS calls,
-        sum(v.input_tokens) AS input_tokens,
-        sum(v.cache_read_tokens) AS cache_read_tokens,
-        sum(v.output_tokens) AS output_tokens,
-        sum(cost_rest + reinterpret(
-            toInt64(substringIndex(rates, ' ', 1)) * toInt64(v.input_tokens - v.cache_read_tokens - v.cache_write_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 2), ' ', -1)) * toInt64(v.output_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 3), ' ', -1)) * toInt64(v.cache_read_tokens)
-            + toInt64(substringIndex(substringIndex(rates, ' ', 4), ' ', -1)) * toInt64(v.cache_write_tokens),
-            'Decimal(18, 12)')) AS cost_usd
-    FROM {database}.call_versions AS v FINAL
-    WHERE shadow = 0 AND duplicate_of = toFixedString('', 16) AND session != ''
+        sum(l.input_tokens) AS input_tokens,
+        sum(l.cache_read_tokens) AS cache_read_tokens,
+        sum(l.output_tokens) AS output_tokens,
+        sum(l.cost_usd) AS cost_usd
+    FROM
+    (
+        SELECT
+            toDate32(ts, 'UTC') AS day, environment, service, team, feature, agent, session, input_tokens,
+            cache_read_tokens, output_tokens,
+            {cost_usd} AS cost_usd
+        FROM {database}.call_versions FINAL
+        WHERE shadow = 0 AND duplicate_of = toFixedString('', 16) AND session != ''
+    ) AS l
     GROUP BY day, environment, service, team, feature, agent, session
 ) AS c
 GROUP BY day, environment, service, team, feature, agent;
