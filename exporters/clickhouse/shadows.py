@@ -72,13 +72,21 @@ def blank(type_name: str) -> Any:
 
 
 def add_shadows(filled: dict[str, list[Any]], blanks: Mapping[str, Any]) -> None:
-    """Append the shadows of all rows to the columns of a batch; `blanks` is what each column holds in them."""
+    """Add the shadows of all rows to the columns of a batch; `blanks` is what each column holds in them.
+
+    Of rows with equal versions the later one counts. One import may tell a call twice: the shadows of the earlier
+    row stand before all lines, or the two rows would hide each other.
+    """
     rows = zip(filled["call_id"], filled["version"], filled["ts"], filled["skew_h"], strict=True)
-    marks = [
-        {**blanks, "call_id": call_id, "version": version, "ts": day_ns, "skew_h": skew, "shadow": 1}
-        for call_id, version, start_ns, skew in rows
-        if not skew * HOUR_NS <= start_ns % DAY_NS < DAY_NS - skew * HOUR_NS
-        for day_ns in other_days(start_ns, skew)
-    ]
-    for name, column in filled.items() if marks else ():
-        column.extend([mark[name] for mark in marks])
+    reaching = [row for row in rows if not row[3] * HOUR_NS <= row[2] % DAY_NS < DAY_NS - row[3] * HOUR_NS]
+    if not reaching:
+        return
+    last = {call_id: place for place, (call_id, *_) in enumerate(reaching)}
+    before, after = [], []
+    for place, (call_id, version, start_ns, skew) in enumerate(reaching):
+        marks = after if last[call_id] == place else before
+        for day_ns in other_days(start_ns, skew):
+            marks.append({**blanks, "call_id": call_id, "version": version, "ts": day_ns, "skew_h": skew, "shadow": 1})
+    for name, column in filled.items():
+        column[:0] = [mark[name] for mark in before]
+        column.extend([mark[name] for mark in after])

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from threading import Event, Thread
 from typing import Any
 
@@ -22,6 +23,7 @@ from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.exporters.clickhouse.settling import TouchedHours, rebuild, settle
 from otel_llmcost.restating.versions import first_version
 
+LONG = "LLMCOST_LONG" in os.environ
 HOUR_NS = 3_600_000_000_000
 MIDNIGHT_NS = START_NS + 12 * HOUR_NS
 VIEWS = {"calls_hourly": "hourly_live", "calls_by_minute": "minute_live", "calls_daily": "daily_live"}
@@ -143,20 +145,24 @@ def hours_of(lines: list[LLMCall]) -> dict[tuple[datetime, str], tuple[int, int,
     return found
 
 
-def check(ledger: Ledger, written: list[LLMCall]) -> None:
-    lines = lines_of(written)
+def hours_shown(ledger: Ledger) -> dict[tuple[datetime, str], tuple[int, int, Decimal | None]]:
+    """The same of the ledger's rollup."""
     rows = ledger.query(
         "SELECT hour, team, sum(calls), sum(input_tokens + output_tokens), sum(cost_usd) FROM calls_hourly"
         " GROUP BY hour, team"
     ).rows
-    assert hours_of(lines) == {(hour.replace(tzinfo=UTC), team): tuple(sums) for hour, team, *sums in rows}
+    return {(hour.replace(tzinfo=UTC), team): tuple(sums) for hour, team, *sums in rows}
+
+
+def check(ledger: Ledger, written: list[LLMCall]) -> None:
+    assert hours_of(lines_of(written)) == hours_shown(ledger)
     for view, live in VIEWS.items():
         for one, other in ((view, live), (live, view)):
             assert [] == ledger.query(f"SELECT * FROM {one} EXCEPT ALL SELECT * FROM {other}").rows, (one, other)
 
 
 @settings(
-    max_examples=150 if "LLMCOST_LONG" in os.environ else 4,
+    max_examples=150 if LONG else 4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -171,6 +177,32 @@ def test_rollups_are_the_sum_of_the_lines_at_all_times(ledger: Ledger, url: str,
         apply(step, ledger, url)
         written += step if isinstance(step, list) else []
         check(ledger, written)
+
+
+@given(
+    began=st.lists(st.integers(0, 26 * 4), min_size=2, max_size=4),
+    cuts=st.sets(st.integers(1, 3)),
+    month=st.booleans(),
+)
+@settings(max_examples=100 if LONG else 12)
+def test_of_rows_that_one_import_tells_of_a_call_the_later_one_counts(
+    ledger: Ledger, url: str, began: list[int], cuts: set[int], month: bool
+) -> None:
+    """
+    Their versions are equal, and their times up to 26 hours apart: in one batch or several, in one month or two.
+    """
+    empty(ledger)
+    first_ns = MIDNIGHT_NS - (26 * HOUR_NS if month else 0)
+    calls = [
+        make_call(1, source=Source.IMPORT, revision=7, start_ns=first_ns + quarter * HOUR_NS // 4) for quarter in began
+    ]
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(calls)), len(calls)]
+    for start, end in pairwise(bounds):
+        write(url, calls[start:end])
+
+    shown = ledger.query("SELECT toUnixTimestamp64Nano(ts) FROM calls").rows
+    assert [(calls[-1].start_ns,)] == shown
+    assert hours_of(calls[-1:]) == hours_shown(ledger)
 
 
 def test_hours_are_settled_once_and_again_when_touched(ledger: Ledger, url: str) -> None:
