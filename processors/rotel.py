@@ -40,6 +40,7 @@ from otel_llmcost.span import MAX_DEPTH, Attributes, AttributeValue, OtlpFields,
 _SERVER: Final = 2
 _ERROR: Final = 2
 _LAST_THAT_TURNS_LISTS: Final = (0, 2, 1)
+_PLAIN: Final = frozenset({str, bool, int, float, bytes, type(None)})
 
 logger = logging.getLogger(__name__)
 
@@ -78,35 +79,34 @@ class RotelProcessor:
 
     def process(self, resource_spans: Any) -> None:
         """Price one `ResourceSpans`. A span that cannot be read passes as it came, without foreign `llmcost.*`."""
-        found: list[tuple[RotelSpan, Seen]] = []
+        told: list[Seen] = []
+        priced: list[tuple[Any, Attributes, LLMCall]] = []
         resource = self._resource_of(resource_spans)
         for scope, span in self._spans_of(resource_spans):
-            _strip_foreign(span.attributes)
-            attributes = self._read(span.attributes)
+            pairs = span.attributes
+            attributes = self._read(pairs)
             with host_unharmed("rotel"):
                 seen = self._seen(span, attributes, resource, scope)
                 if seen is not None:
-                    found.append((span, seen))
-        told = [seen for _, seen in found]
+                    told.append(seen)
+                    if seen.call is not None:
+                        priced.append((pairs, attributes, seen.call))
         self._kinship.meet(told)  # completes the records in place
         mark_repeats(told)
-        for span, seen in found:
-            if seen.call is not None:
-                self._annotate(span.attributes, seen.call)
+        for each in priced:
+            self._annotate(*each)
 
     def _resource_of(self, resource_spans: Any) -> Attributes:
         resource = resource_spans.resource
         if resource is None:
             return {}
-        _strip_foreign(resource.attributes)
         return self._read(resource.attributes)
 
     def _spans_of(self, resource_spans: Any) -> Iterator[tuple[str, RotelSpan]]:
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope
             if scope is not None and len(scope.attributes):
-                _strip_foreign(scope.attributes)
-                self._read(scope.attributes)  # turns its lists back
+                self._read(scope.attributes)
             name = scope.name if scope is not None else ""
             for span in scope_spans.spans:
                 yield name, span
@@ -134,29 +134,28 @@ class RotelProcessor:
             logger.warning("a span passes without a price: %s", error)
             return None
 
-    def _annotate(self, attributes: Any, call: LLMCall) -> None:
-        """Write the cost; an attribute that is there already, such as `gen_ai.usage.cost`, is overwritten."""
-        places = {pair.key: index for index, pair in enumerate(attributes)}
-        for key, value in cost_attributes(call, usage_cost=self._usage_cost).items():
-            make = self._key_values.new_string_value if isinstance(value, str) else self._key_values.new_double_value
-            if key in places:
-                attributes[places[key]] = make(key, value)
-            else:
-                attributes.append(make(key, value))
-
-
-def _strip_foreign(attributes: MutableSequence[KeyValue]) -> None:
-    """Take away what only a trusted host may say."""
-    foreign = [index for index, pair in enumerate(attributes) if not sc.is_believed(pair.key)]
-    for index in reversed(foreign):
-        del attributes[index]
+    def _annotate(self, pairs: Any, attributes: Attributes, call: LLMCall) -> None:
+        """Write the cost; what the span says of a cost under a name of others is overwritten."""
+        key_values = self._key_values
+        added = cost_attributes(call, usage_cost=self._usage_cost)
+        if sc.USAGE_COST in attributes and sc.USAGE_COST in added:
+            for index in reversed([index for index, pair in enumerate(pairs) if pair.key == sc.USAGE_COST]):
+                del pairs[index]
+        pairs.append_attributes(
+            [
+                key_values.new_string_value(key, value)
+                if isinstance(value, str)
+                else key_values.new_double_value(key, value)
+                for key, value in added.items()
+            ]
+        )
 
 
 class AttributeReader:
     """rotel's attributes → a mapping of plain values.
 
-    An attribute without a value is taken away: once read, it would end rotel. With `turns_lists`, lists are turned
-    round, so that they come out as they came in.
+    What only a trusted host may say is taken away, and so is an attribute without a value: once read, it would end
+    rotel. With `turns_lists`, lists are turned round, so that they come out as they came in.
     """
 
     def __init__(self, *, turns_lists: bool) -> None:
@@ -164,22 +163,28 @@ class AttributeReader:
 
     def __call__(self, attributes: MutableSequence[KeyValue]) -> dict[str, AttributeValue]:
         found: dict[str, AttributeValue] = {}
-        broken: list[int] = []
+        unwanted: list[int] = []
         for index, pair in enumerate(attributes):
+            key = pair.key
+            if not sc.is_believed(key):
+                unwanted.append(index)
+                continue
             try:
-                found[pair.key] = self._plain(pair.value.value, MAX_DEPTH)
+                value = pair.value.value
+                found[key] = value if type(value) in _PLAIN else self._plain(value, MAX_DEPTH)
             except BaseException as error:
                 if type(error).__name__ != "PanicException":  # of pyo3, which cannot be imported; it is no Exception
                     raise
-                broken.append(index)
-        for index in reversed(broken):
+                unwanted.append(index)
+        for index in reversed(unwanted):
             del attributes[index]
         return found
 
     def _plain(self, value: Any, depth: int) -> AttributeValue:
         """The plain value of any kind; None where it is unset or lies deeper than `depth`."""
-        if value is None or isinstance(value, str | bool | int | float | bytes):
-            return value
+        if type(value) in _PLAIN:
+            plain: AttributeValue = value
+            return plain
         if isinstance(value, list):  # older releases give bytes as numbers
             return bytes(value)
         if depth <= 0:
@@ -187,11 +192,11 @@ class AttributeReader:
         items = [value[index] for index in range(len(value))]
         if type(value).__name__ == "KeyValueList":
             return {pair.key: self._plain(pair.value.value, depth - 1) for pair in items}
-        plain = tuple(self._plain(item.value, depth - 1) for item in items)
+        values = tuple(self._plain(item.value, depth - 1) for item in items)
         if self._turns_lists:
             for index, item in enumerate(reversed(items)):
                 value[index] = item
-        return plain
+        return values
 
 
 def _seen_plain(span: RotelSpan, attributes: Attributes) -> Seen:
