@@ -160,7 +160,8 @@ def _free_port() -> int:
 @contextmanager
 def _answering(command: Sequence[str], port: int, environment: dict[str, str]) -> Iterator[Target]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "ROTEL_"))}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=kept | environment)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=kept | environment, **silent)  # noqa: S603 - what is measured
     try:
         deadline = time.monotonic() + 30
         while socket.socket().connect_ex(("127.0.0.1", port)):
