@@ -7,7 +7,7 @@ from typing import Final
 
 from otel_llmcost.cli.prices_list import a_day
 from otel_llmcost.errors import InputError
-from otel_llmcost.providers.sellers import seller_named
+from otel_llmcost.providers.sellers import canonical_seller
 
 NAME: Final = "import-litellm"
 HELP: Final = "turn a LiteLLM price file into a price file"
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         text = args.file.read_text(encoding="utf-8")
-        sellers = frozenset(seller.name if (seller := seller_named(name)) else name for name in args.seller)
+        sellers = frozenset(canonical_seller(name) for name in args.seller)
         imported = import_litellm(text, args.valid_from, sellers)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{args.file}: cannot be read: {type(error).__name__}") from None

@@ -19,6 +19,7 @@ from otel_llmcost.pricing.overlays.patterns import matches
 from otel_llmcost.pricing.overlays.periods import DAY_NS, day_ns
 from otel_llmcost.pricing.overlays.units import covering, per_unit
 from otel_llmcost.pricing.rates import Rate, Rates
+from otel_llmcost.providers.sellers import canonical_seller
 
 NAME: Final = "list"
 HELP: Final = "list sellers and models with their rates"
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def rows_of(book: PriceBook, seller: str, model: str, time_ns: int) -> Iterator[Row]:
     """The models that match, with their rates at a time; entries of price files that name one included."""
-    named = {}
+    named, seller = {}, canonical_seller(seller)
     for listed in listed_models(book.snapshot):
         if matches((seller,), listed.seller) and matches((model.lower(),), listed.model.lower()):
             named[(listed.seller, listed.model)] = _more(sum(1 for _ in price_rows(listed.info)))

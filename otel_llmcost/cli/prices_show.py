@@ -17,7 +17,7 @@ from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.catalog import PriceRow, models_by_seller, price_rows, sellers_of
 from otel_llmcost.pricing.compiled import Price
 from otel_llmcost.pricing.rates import NoPrice, Rates
-from otel_llmcost.providers.sellers import seller_named
+from otel_llmcost.providers.sellers import canonical_seller
 
 NAME: Final = "show"
 HELP: Final = "explain one model's prices: dates, tiers, contexts, and what your price files make of them"
@@ -78,7 +78,6 @@ def _call(args: argparse.Namespace) -> LLMCall:
     provider, slash, model = args.model.partition("/")
     if not slash or not model:
         raise ConfigError(f"{args.model!r} is no SELLER/MODEL, such as openai/gpt-5")
-    seller = seller_named(provider)
     said = dict(_assignment(text) for text in args.set)
     known: dict[str, Any] = {name: value for name, value in said.items() if name in _SETTABLE}
     time_ns = at_ns(args.at)
@@ -87,7 +86,7 @@ def _call(args: argparse.Namespace) -> LLMCall:
         source=Source.IMPORT,
         start_ns=time_ns,
         end_ns=time_ns,
-        provider=seller.name if seller else provider,
+        provider=canonical_seller(provider),
         model=model,
         host=args.host,
         usage=Usage(buckets={}),

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_llmcost.cli.ledger import open_ledger, settings_with_ledger
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.cli.progress import progress
-from otel_llmcost.cli.restating_options import add_book_options, add_scope_options, book_of, money, scope_of
+from otel_llmcost.cli.restating_options import (
+    add_book_options,
+    add_scope_options,
+    book_of,
+    idle_as_json,
+    measured,
+    money,
+    print_idle,
+    scope_of,
+)
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, InputError
 from otel_llmcost.restating.scope import Scope
@@ -20,6 +29,7 @@ from otel_llmcost.settings import Settings
 if TYPE_CHECKING:
     from otel_llmcost.exporters.clickhouse.client import Ledger
     from otel_llmcost.pricing.book import PriceBook
+    from otel_llmcost.pricing.overlays.idle import Idle
     from otel_llmcost.restating.run import Outcome
 
 NAME: Final = "restate"
@@ -43,7 +53,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_scope_options(parser)
     add_book_options(parser)
-    parser.add_argument("--as-expected", action="store_true", help="do not measure months: keep expectations")
     parser.add_argument(
         "--include-closed", action="store_true", help="also days before prices.closed_until, which are billed"
     )
@@ -56,22 +65,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restate; 3 where lines could not be read."""
-    from otel_llmcost.restating.trueing import trued_up
-
     settings = settings_with_ledger(args)
     scope = _open_days(scope_of(args), settings, args)
     _check_texts(args)
     if not (args.dry_run or args.yes or sys.stdin.isatty()):
         raise ConfigError("restate changes what lines cost: give --yes, or --dry-run to see what it would do")
     with open_ledger(settings, read_only=args.dry_run) as ledger:
-        book = book_of(args, settings, ledger)
-        if not args.as_expected:
-            book = trued_up(book, ledger, scope, datetime.now(UTC))
+        book, idle = measured(args, book_of(args, settings, ledger), ledger, scope)
         if not (args.dry_run or args.yes or _agreed(ledger, scope, book)):
             print("nothing was changed", file=sys.stderr)
             return 0
         outcome = _restated(args, ledger, scope, book)
-    _print(outcome, book.version, args)
+    _print(outcome, book.version, idle, args)
     return InputError.exit_code if outcome.unreadable else 0
 
 
@@ -139,9 +144,10 @@ def _user() -> str:
         return "unknown"
 
 
-def _print(outcome: "Outcome", book: str, args: argparse.Namespace) -> None:
+def _print(outcome: "Outcome", book: str, idle: "list[Idle]", args: argparse.Namespace) -> None:
     if args.json:
-        print(json.dumps(_document(outcome, book, dry=args.dry_run), indent=1))
+        document = {**_document(outcome, book, dry=args.dry_run), "idle": idle_as_json(idle)}
+        print(json.dumps(document, indent=1))
         return
     header = ["provider", "model", "calls", "was USD", "is USD", "delta USD", "unpriced: was", "is"]
     lines = outcome.summary.lines
@@ -162,6 +168,7 @@ def _print(outcome: "Outcome", book: str, args: argparse.Namespace) -> None:
         ]
         print_table(header, rows, sys.stdout)
     print(_account(outcome, book, dry=args.dry_run))
+    print_idle(idle)
     print(_next(outcome, args), end="")
 
 

@@ -1,21 +1,29 @@
 """Options that `restate`, `whatif` and `prices missing` share: which lines, and which prices."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.cli.ledger import add_ledger_options
 from otel_llmcost.cli.prices_sources import book_named
+from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, nearest
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.overlays.files import compile_entries, known_dimensions, overlay_paths, read_entries
 from otel_llmcost.pricing.overlays.fx import Fx
 from otel_llmcost.pricing.overlays.overlays import Overlays
+from otel_llmcost.providers.sellers import canonical_seller
 from otel_llmcost.restating.scope import TAG_COLUMNS, Scope, parse_moment
 from otel_llmcost.restating.summary import Line
 from otel_llmcost.settings import Settings
+
+if TYPE_CHECKING:
+    from otel_llmcost.pricing.overlays.idle import Idle
+    from otel_llmcost.restating.trueing import Sent
 
 NO_OVERLAYS: Final = "none"
 _SOURCES: Final = ("bundled", "configured", "genai-prices")
@@ -57,6 +65,9 @@ def add_book_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help=f"price files instead of those of the configuration, or '{NO_OVERLAYS}'",
     )
+    parser.add_argument(
+        "--as-expected", action="store_true", help="do not measure months that are over: keep expectations"
+    )
 
 
 def scope_of(args: argparse.Namespace) -> Scope:
@@ -75,7 +86,7 @@ def scope_of(args: argparse.Namespace) -> Scope:
         if not found or name not in TAG_COLUMNS:
             raise ConfigError(f"--where {text!r}: must be COLUMN=VALUE{nearest(name, TAG_COLUMNS)}")
         where[name] = value
-    return Scope(start, end, tuple(args.provider), tuple(args.model), where)
+    return Scope(start, end, tuple(map(canonical_seller, args.provider)), tuple(args.model), where)
 
 
 def book_of(args: argparse.Namespace, settings: Settings, ledger: Ledger) -> PriceBook:
@@ -91,6 +102,35 @@ def book_of(args: argparse.Namespace, settings: Settings, ledger: Ledger) -> Pri
     if args.overlays == [NO_OVERLAYS]:
         return PriceBook(book.snapshot, book.data_version, None, book.as_of_s)
     return PriceBook(book.snapshot, book.data_version, _overlays(args.overlays, settings), book.as_of_s)
+
+
+def measured(
+    args: argparse.Namespace, book: PriceBook, ledger: Ledger, scope: Scope, sent: "Sent | None" = None
+) -> "tuple[PriceBook, list[Idle]]":
+    """The book with what months that are over came to, and fixed costs of theirs that no line carries."""
+    from otel_llmcost.restating.trueing import AS_IT_WAS, idle_in, trued_up
+
+    if args.as_expected:
+        return book, []
+    now = datetime.now(UTC)
+    book = trued_up(book, ledger, scope, now, sent or AS_IT_WAS)
+    return book, idle_in(book, ledger, scope, now)
+
+
+def print_idle(idle: "Sequence[Idle]") -> None:
+    """Tell people what was paid and is on no line."""
+    if idle:
+        print()
+        print_table(
+            ["on no line: nothing used", "month", "USD"],
+            [[it.entry_id, it.month, f"{it.usd:f}"] for it in idle],
+            sys.stdout,
+        )
+
+
+def idle_as_json(idle: "Sequence[Idle]") -> list[dict[str, str]]:
+    """The same for --json."""
+    return [{"entry": it.entry_id, "month": it.month, "usd": f"{it.usd:f}"} for it in idle]
 
 
 def _book(name: str, settings: Settings, ledger: Ledger) -> PriceBook:

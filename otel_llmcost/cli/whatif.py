@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_llmcost.cli.ledger import open_ledger, settings_with_ledger
 from otel_llmcost.cli.progress import progress
-from otel_llmcost.cli.restating_options import add_book_options, add_scope_options, book_of, scope_of
+from otel_llmcost.cli.restating_options import (
+    add_book_options,
+    add_scope_options,
+    book_of,
+    idle_as_json,
+    measured,
+    print_idle,
+    scope_of,
+)
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, InputError, nearest
 
@@ -22,6 +30,7 @@ DIMENSIONS: Final = ("provider", "model", "team", "feature", "customer", "servic
 
 _EPILOG: Final = """\
 Nothing is written. Token counts stay as they were: another model would have counted, answered and cached otherwise.
+Months of volume discounts, commitments, free tiers and own machines that are over are measured under the assumptions.
 "now" is what the ledger says; lines that have no price now or then are told apart and are in no delta.
 --batch prices calls that did not stream at the batch price of their model, where it has one.
 
@@ -68,15 +77,19 @@ def run(args: argparse.Namespace) -> int:
     by, scope, settings = _dimensions(args.by), scope_of(args), settings_with_ledger(args)
     with open_ledger(settings, read_only=True) as ledger, progress("pricing", sys.stderr) as bar:
         book = book_of(args, settings, ledger)
+        book, idle = measured(args, book, ledger, scope, assumptions.sent(book, scope))
 
         def show(done: int, total: int) -> None:
             bar(done / max(total, 1), f"{done:,} of {total:,} lines")
 
         comparison = what_if(ledger, scope, book, assumptions, by=by, show=show)
+    for told in assumptions.fitting_nothing():
+        print(f"{told}: fits no line; names are those of the columns provider and model", file=sys.stderr)
     if args.json:
-        print(json.dumps(_document(comparison, book.version), indent=1))
+        print(json.dumps({**_document(comparison, book.version), "idle": idle_as_json(idle)}, indent=1))
     else:
         _print(comparison, book.version)
+        print_idle(idle)
     return InputError.exit_code if comparison.unreadable else 0
 
 
@@ -102,6 +115,11 @@ def _print(comparison: "Comparison", book: str) -> None:
         print(f"{comparison.unpriced_both:,} lines have no price either way")
     if comparison.other_books:
         print(f"{comparison.other_books:,} lines were priced with other books, whose difference is in the delta too")
+    if comparison.not_measured:
+        print(
+            f"{comparison.not_measured:,} lines rest on what a month was expected to come to, and it is over: the"
+            " difference is in the delta too; restate first"
+        )
     if comparison.unreadable:
         print(f"{comparison.unreadable:,} lines were written by a later version of otel-llmcost and are left out")
 
@@ -145,5 +163,6 @@ def _document(comparison: "Comparison", book: str) -> dict[str, Any]:
         "would_be_priced": rows(comparison.newly),
         "unpriced_either_way": comparison.unpriced_both,
         "priced_with_other_books": comparison.other_books,
+        "not_measured_yet": comparison.not_measured,
         "unreadable": comparison.unreadable,
     }

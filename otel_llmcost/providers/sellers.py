@@ -137,6 +137,12 @@ def seller_named(name: str) -> Seller | None:
     return _BY_NAME.get(name) or _BY_NAME.get(name.lower())
 
 
+def canonical_seller(name: str) -> str:
+    """A seller's own name for its name or an alias of it; any other name, such as a host, as it is."""
+    seller = seller_named(name)
+    return seller.name if seller else name
+
+
 def seller_at(host: str, path: str = "") -> Seller | None:
     """The seller that owns a host name (no port), or the part of it that a path begins with."""
     if host in _WITH_PATHS:

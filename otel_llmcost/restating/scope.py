@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from otel_llmcost.call import LLMCall
 from otel_llmcost.errors import ConfigError
+from otel_llmcost.exporters.clickhouse.rows import TAG_COLUMNS as OWNERS
+from otel_llmcost.pricing.overlays.patterns import matches
 
-TAG_COLUMNS: Final = ("team", "feature", "customer", "environment", "service")
+TAG_COLUMNS: Final = (*OWNERS, "environment", "service")
 """Columns that lines can be chosen by, beside seller and model."""
 
 
@@ -45,6 +48,22 @@ class Scope:
             parameters[name] = value
         return " AND ".join(parts), parameters
 
+    def covers(self, call: LLMCall) -> bool:
+        """Whether the line of a call is among them: `condition`, for a call."""
+        at_ns = call.start_ns
+        if self.start is not None and at_ns < nanoseconds(self.start):
+            return False
+        if self.end is not None and at_ns >= nanoseconds(self.end):
+            return False
+        if self.providers and not _one_is_like((call.provider,), self.providers):
+            return False
+        if self.models and not _one_is_like((call.model, call.requested_model), self.models):
+            return False
+        return all(
+            value == (call.tags.get(name, "") if name in OWNERS else getattr(call, name))
+            for name, value in self.where.items()
+        )
+
     def to_text(self) -> str:
         """The same for equal scopes."""
         return json.dumps(
@@ -64,6 +83,11 @@ def _any_like(column: str, name: str, patterns: Sequence[str], parameters: dict[
         parameters[f"{name}_{index}"] = _like(pattern)
         tests.append(f"{column} ILIKE {{{name}_{index}:String}}")
     return f"({' OR '.join(tests)})"
+
+
+def _one_is_like(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    lowered = tuple(pattern.lower() for pattern in patterns)
+    return any(matches(lowered, name.lower()) for name in names)
 
 
 def _like(pattern: str) -> str:

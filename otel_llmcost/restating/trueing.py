@@ -1,23 +1,32 @@
 """Months that are over, measured: what replaces the expectations of price files (volumes, fixed costs, free tiers)."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from otel_llmcost.call import LLMCall
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.pipeline import cost_of
 from otel_llmcost.pricing.book import PriceBook
+from otel_llmcost.pricing.overlays.idle import Idle, idle_costs
 from otel_llmcost.pricing.overlays.measuring import Measuring, true_up
 from otel_llmcost.pricing.overlays.overlays import Overlays
+from otel_llmcost.pricing.overlays.periods import month_at, months_between
 from otel_llmcost.restating.chunks import chunks
 from otel_llmcost.restating.repricing import SLICE_LINES, calls_of
-from otel_llmcost.restating.scope import Scope, parse_moment
+from otel_llmcost.restating.scope import Scope, nanoseconds, parse_moment
+
+Sent = Callable[[LLMCall], LLMCall]
+"""A call as it would have been made."""
+
+AS_IT_WAS: Final[Sent] = lambda call: call  # noqa: E731
 
 
-def trued_up(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime) -> PriceBook:
+def trued_up(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime, sent: Sent = AS_IT_WAS) -> PriceBook:
     """The book with what the whole months of a scope came to; months that are not over keep their expectation.
 
-    All calls of those months are measured, whatever sellers or models the scope chooses. A credit is used up month
-    after month, so with one the months since its begin are measured too.
+    All calls of those months are measured, whatever sellers or models the scope chooses, as `sent` makes them. A credit
+    is used up month after month, so with one the months since its begin are measured too.
 
     Raises:
         DeliveryError: the ledger does not answer.
@@ -35,9 +44,29 @@ def trued_up(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime) -> Pr
             for begin in range(0, chunk.lines.num_rows, SLICE_LINES):
                 for call in calls_of(chunk.lines.slice(begin, SLICE_LINES)):
                     if call is not None:
-                        cost_of(call, measured)
+                        cost_of(sent(call), measured)
 
     return PriceBook(book.snapshot, book.data_version, true_up(overlays, price_period), book.as_of_s)
+
+
+def idle_in(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime) -> list[Idle]:
+    """Fixed costs of the measured months of a scope that no line carries; `book` is what `trued_up` gave.
+
+    A scope without a begin starts with the first line of the ledger.
+    """
+    overlays = book.overlay
+    if not isinstance(overlays, Overlays) or not overlays.fixed_costs:
+        return []
+    condition, parameters = Scope(scope.start).condition()
+    lines, first_ns = ledger.query(
+        f"SELECT count(), toUnixTimestamp64Nano(min(ts)) FROM current_versions WHERE {condition}",  # noqa: S608
+        parameters,
+    ).rows[0]
+    start_ns = nanoseconds(scope.start) if scope.start else first_ns
+    end = _months_of(overlays, scope, now).end
+    if end is None or not (lines or scope.start):
+        return []
+    return idle_costs(overlays, months_between(start_ns, month_at(nanoseconds(end))))
 
 
 def _months_of(overlays: Overlays, scope: Scope, now: datetime) -> Scope:

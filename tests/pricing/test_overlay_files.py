@@ -24,6 +24,10 @@ def entries(text: str, name: str = "p.yaml"):
     return entries_of(YamlFile.parse(text, name))
 
 
+def _volume(tiers: str) -> str:
+    return f"volume: {{by: usd, apply: graduated, expected_per_month: 1, tiers: [{tiers}]}}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -50,6 +54,14 @@ def entries(text: str, name: str = "p.yaml"):
         (
             OFF.replace("10}", "10, parts: [outputs]}"),
             "discounts.0.parts: 'outputs' is unknown; did you mean 'output'?",
+        ),
+        (
+            OFF.replace("percent_off: 10", _volume("{above: 0, percent_off: 1}, {above: 1, rates: {input: 1}}")),
+            "discounts.0.volume: tiers must all say percent_off, or all name the same rates",
+        ),
+        (
+            OFF.replace("percent_off: 10", _volume("{above: 1, rates: {input: 1}}")),
+            "discounts.0.volume: graduated rates must begin with a tier `above: 0`",
         ),
         (OFF.replace("id: a", "id: a, currency: Euro"), "discounts.0.currency: must be the three capital letters"),
         ("models: [{id: m, from: 2026-01-01, provider: x, model: y}]", "models.0: must say either gpu, or one or more"),

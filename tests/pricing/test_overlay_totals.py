@@ -3,11 +3,13 @@
 from decimal import Decimal
 
 import pytest
-from overlay_books import a_call, overlays_in
+from overlay_books import a_call, mtok, overlays_in
 
 from otel_llmcost.call import Bucket, LLMCall, Status
 from otel_llmcost.pricing import PriceBook, price_call
 from otel_llmcost.pricing.overlays import Measuring, Overlays, PeriodTotals, Total, true_up
+from otel_llmcost.pricing.overlays.idle import Idle, idle_costs
+from otel_llmcost.pricing.overlays.periods import DAY_NS, month_at
 
 CALLS = [
     a_call({Bucket.INPUT: 1_000 * number, Bucket.OUTPUT: 100}, model, f"2026-03-{number:02d}")
@@ -94,6 +96,42 @@ def test_the_tier_that_was_reached_holds() -> None:
     listed = priced(overlays_in(VOLUME), OPENAI)
     assert sum(call.usage.input_tokens + call.usage.output_tokens for call in OPENAI) == 408_800
     assert Decimal("0.9") * listed == priced(measured(VOLUME), OPENAI)
+
+
+@pytest.mark.parametrize(
+    ("tiers", "apply", "of_input", "of_output"),
+    [
+        ("{above: 400000, rates: {input: 2, output: 8}}", "all", "2", "8"),
+        ("{above: 408800, rates: {input: 2, output: 8}}", "all", "2.5", "10"),  # reached, not passed
+        ("{above: 0, rates: {input: 2}}, {above: 204400, rates: {input: 1}}", "graduated", "1.5", "10"),
+        ("{above: 0, rates: {input: 2}}, {above: 408800, rates: {input: 1}}", "graduated", "2", "10"),
+    ],
+)
+def test_tiers_may_have_rates_of_their_own(tiers: str, apply: str, of_input: str, of_output: str) -> None:
+    """408,800 tokens: the tier's rates for all of them, or each tier's for what lies in it; the rest at list price."""
+    overlays = measured(
+        "discounts:\n  - {id: v, from: 2026-01-01, when: {provider: openai},"
+        f" volume: {{by: tokens, apply: {apply}, expected_per_month: 10, tiers: [{tiers}]}}}}\n"
+    )
+    usage = OPENAI[6].usage
+    cost = price_call(OPENAI[6], PriceBook.bundled(overlays))
+
+    assert (Status.EXACT, "overlay:v") == (cost.status, cost.reason)
+    assert mtok(of_input, usage.input_tokens) == cost.effective.input_usd
+    assert mtok(of_output, usage.output_tokens) == cost.effective.output_usd
+
+
+def test_what_nobody_used_is_told_and_on_no_line() -> None:
+    """Machines and commitments of March that no call came to; one that a call came to is not idle."""
+    unused = PTU.replace("openai", "anthropic").replace("ptu", "idle")
+    overlays = measured(f"{GPU}{PTU}{unused.removeprefix('commitments:')}")
+    march, april = month_at(CALLS[0].start_ns), month_at(CALLS[0].start_ns + 31 * DAY_NS)
+
+    assert [Idle("idle", "2026-03", Decimal(160))] == idle_costs(overlays, [march])
+    assert {"house": Decimal(2 * 3 * 720), "idle": Decimal(310), "ptu": Decimal(310)} == {
+        idle.entry_id: idle.usd for idle in idle_costs(overlays, [april])
+    }
+    assert abs(priced(measured(PTU), OPENAI) - priced(overlays, OPENAI)) == 0
 
 
 def test_a_fixed_cost_is_paid_for_the_days_it_was_there() -> None:

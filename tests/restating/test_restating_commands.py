@@ -192,6 +192,78 @@ def test_whatif_scales_exactly_and_writes_nothing(run: Run, url: str) -> None:
     assert (10, []) == (told["unpriced_either_way"], told["would_be_unpriced"])
 
 
+MONTHLY = """
+commitments:
+  - id: ptu
+    from: 2025-01-01
+    until: 2026-01-01
+    when: {provider: openai, model: gpt-4o}
+    per_month: 31
+    expected_per_month: 1
+discounts:
+  - id: volume
+    from: 2025-01-01
+    when: {provider: openai, model: gpt-4o-mini}
+    volume: {by: tokens, expected_per_month: 1, tiers: [{above: 10, percent_off: 50}]}
+"""
+
+
+def test_whatif_of_a_month_that_is_over_measures_it(run: Run, tmp_path: Path) -> None:
+    """
+    After the month was restated, no assumption changes nothing and +20 % is a fifth more: of what was paid, not of what
+    was expected. Before, the lines that rest on the expectation are told.
+    """
+    path = tmp_path / "monthly.yaml"
+    path.write_text(MONTHLY)
+    options = ("--overlays", str(path))
+    run("restate", *options, "--as-expected", "--yes")
+    before = json.loads(run("whatif", *options, "--json")[1])
+    run("restate", *options, "--yes")
+    same = json.loads(run("whatif", *options, "--json")[1])
+    dearer = json.loads(run("whatif", *options, "--price-change", "+20%", "--by", "provider", "--json")[1])
+
+    assert 20 == before["not_measured_yet"]
+    assert (0, 10) == (same["not_measured_yet"], same["priced_with_other_books"])  # those without a price
+    assert {"+0.000000000000"} == {row["delta_usd"] for row in same["compared"]}
+    now, then = (Decimal(dearer["compared"][0][when]) for when in ("now_usd", "then_usd"))
+    assert abs(now * Decimal("1.2") - then) < Decimal("1e-10")
+    assert [] == same["idle"]
+
+
+def test_whatif_tells_what_is_still_paid_when_its_calls_go_elsewhere(run: Run, tmp_path: Path) -> None:
+    """
+    A commitment whose only model is left for another one costs what it cost, and no line carries it.
+    """
+    path = tmp_path / "monthly.yaml"
+    path.write_text(MONTHLY)
+    moved = ("whatif", "--overlays", str(path), "--model-map", "gpt-4o=gpt-4.1")
+
+    idle = json.loads(run(*moved, "--json")[1])["idle"]
+    partly = json.loads(run(*moved, "--where", "team=nobody", "--json")[1])["idle"]
+
+    assert [{"entry": "ptu", "month": "2025-12", "usd": "31.000000000000"}] == idle
+    assert [] == partly  # calls of others stay where they are
+    assert "ptu" in run(*moved)[1]
+
+
+def test_sellers_go_by_their_aliases_and_what_fits_nothing_is_told(run: Run) -> None:
+    """
+    `open_ai` is openai everywhere; a mistyped model is not a saving of nothing.
+    """
+    code, out, err = run(
+        "whatif", "--provider", "OpenAI", "--discount", "OPENAI/GPT-4O=50%", "--model-map", "gtp-4o=gpt-5", "--json"
+    )
+    told = json.loads(out)
+
+    assert (0, 20) == (code, told["lines"])
+    assert {"gpt-4o": "0.5", "gpt-4o-mini": "1"} == {
+        row["model"]: f"{(Decimal(row['then_usd']) / Decimal(row['now_usd'])).normalize():f}"
+        for row in told["compared"]
+    }
+    assert "--model-map gtp-4o=gpt-5: fits no line" in err
+    assert "--discount" not in err
+
+
 def test_whatif_on_another_model_costs_what_that_model_costs(run: Run) -> None:
     """
     Everything on one model of another seller; what had no price and would get one is told apart.

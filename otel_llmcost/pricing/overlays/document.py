@@ -182,12 +182,19 @@ class Conditional(Entry):
 
 
 class VolumeTier(Section):
-    """What is off once a month's volume is above `above`."""
+    """The price once a month's volume is above `above`."""
 
     above: Amount
     """Volume of the month."""
-    percent_off: Percent
+    percent_off: Percent | None = None
     """Percent off the list price."""
+    rates: BucketRates = Field(default_factory=dict)
+    """Negotiated rates instead: bucket → rate."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        _one_of(self, "percent_off", "rates")
+        return self
 
 
 class Volume(Section):
@@ -200,13 +207,17 @@ class Volume(Section):
     apply: Literal["all", "graduated"] = "all"
     """`all`: the tier that the month reaches holds for all of it. `graduated`: each tier for what lies in it."""
     tiers: Annotated[list[VolumeTier], Field(min_length=1)]
-    """Below the first tier nothing is off."""
+    """Below the first tier the list price holds. All tiers say percent_off, or all name the same rates."""
 
     @model_validator(mode="after")
-    def _check_order(self) -> Self:
+    def _check_tiers(self) -> Self:
         starts = [tier.above for tier in self.tiers]
         if any(later <= earlier for earlier, later in pairwise(starts)):
             raise ValueError("tiers must rise: each `above` greater than the one before")
+        if any(tier.rates.keys() != self.tiers[0].rates.keys() for tier in self.tiers):
+            raise ValueError("tiers must all say percent_off, or all name the same rates")
+        if self.tiers[0].rates and self.apply == "graduated" and starts[0]:
+            raise ValueError("graduated rates must begin with a tier `above: 0`: there is no one list rate below it")
         return self
 
 
@@ -225,12 +236,17 @@ class Discount(Conditional):
     long_context: list[LongContext] = Field(default_factory=list)
     """Negotiated rates above a length of the input."""
     volume: Volume | None = None
-    """Percent off by volume instead."""
+    """Percent off, or rates, by volume instead."""
+
+    @property
+    def rate_names(self) -> frozenset[str]:
+        """Buckets that it names rates for."""
+        return frozenset(self.volume.tiers[0].rates if self.volume else self.rates)
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         _one_of(self, "percent_off", "rates", "volume")
-        if self.rates and (self.parts or self.buckets):
+        if self.rate_names and (self.parts or self.buckets):
             raise ValueError("rates name their buckets themselves; leave out parts and buckets")
         if self.parts and self.buckets:
             raise ValueError("must say parts or buckets, not both")

@@ -30,9 +30,10 @@ from otel_llmcost.pricing.overlays.matching import Ranked, Rule
 from otel_llmcost.pricing.overlays.periods import MONTH_STARTS, day_ns, month_at
 from otel_llmcost.pricing.overlays.planning import Charged, Plan, plan_of
 from otel_llmcost.pricing.overlays.rules import CONDITIONAL, depends_on_month, rules_of
-from otel_llmcost.pricing.overlays.totals import PeriodTotals
+from otel_llmcost.pricing.overlays.totals import MEASURED, PeriodTotals
 from otel_llmcost.pricing.overlays.units import covering
 from otel_llmcost.pricing.rates import Rate, Rates
+from otel_llmcost.providers.sellers import canonical_seller
 
 BUILT_IN_CONDITIONS: Final = frozenset((*CALL_FIELDS, *WHO_FIELDS, "service_tier"))
 """Conditions beside the configured dimensions."""
@@ -85,7 +86,7 @@ class Overlays:
         document = json.dumps(self.to_document(), sort_keys=True)
         self.version = f"overlays-{hashlib.sha256(document.encode()).hexdigest()[:12]}"
         if totals:
-            self.version += f"-measured-{totals.version}"
+            self.version += f"{MEASURED}{totals.version}"
 
     # what the book asks
 
@@ -144,7 +145,18 @@ class Overlays:
         """Whether a private model is one whose price a month's use decides."""
         return entry_id in self._amortised
 
-    # totals
+    # months
+
+    @property
+    def fx(self) -> Fx:
+        """The exchange rates."""
+        return self._fx
+
+    @property
+    def fixed_costs(self) -> Sequence[Rule[Any]]:
+        """The entries that cost what they cost, used or not: commitments and machines of one's own."""
+        machines = [rule for rule in self._models.rules if rule.entry.gpu]
+        return [*machines, *self._sections["commitments"].rules]
 
     @property
     def totals(self) -> PeriodTotals:
@@ -194,7 +206,7 @@ class Overlays:
         for rule in self._deployments.matching(values):
             if rule.holds_at(at_ns):
                 entry = rule.entry
-                return entry.base_provider or provider, entry.base_model, f"overlay:{entry.id}"
+                return canonical_seller(entry.base_provider) or provider, entry.base_model, f"overlay:{entry.id}"
         return None
 
     def own_rule(self, provider: str, model: str, at_ns: int) -> Rule[PrivateModel] | None:

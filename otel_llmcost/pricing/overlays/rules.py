@@ -41,7 +41,7 @@ def rule_of(entry: Entry) -> Rule[Any]:
 
 def _charges(entry: Discount) -> frozenset[str]:
     """What a discount holds for: buckets, and the price per request."""
-    if entry.rates:
+    if entry.rate_names:
         return frozenset(negotiated_names(entry))
     if entry.buckets:
         return frozenset(Bucket(name) for name in entry.buckets)

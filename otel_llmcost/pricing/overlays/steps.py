@@ -19,6 +19,7 @@ from otel_llmcost.pricing.overlays.document import (
     LongContext,
     Markup,
     PrivateModel,
+    VolumeTier,
 )
 from otel_llmcost.pricing.overlays.effect import NOTHING, ONE, TOKEN_BUCKETS, Effect
 from otel_llmcost.pricing.overlays.fx import USD, Fx
@@ -87,8 +88,7 @@ def discount(effect: Effect, rule: Rule[Discount], charges: frozenset[str], term
     if entry.percent_off is not None:
         return Step(effect.scaled_at(charges, ONE - entry.percent_off / HUNDRED))
     if entry.volume is not None:
-        percent, measured = _volume_percent(rule, terms)
-        return Step(effect.scaled_at(charges, ONE - percent / HUNDRED), "" if measured else VOLUME)
+        return _volume_discount(effect, rule, charges, terms)
     names = negotiated_names(entry)
     return Step(
         effect.charged_at(
@@ -103,32 +103,49 @@ def discount(effect: Effect, rule: Rule[Discount], charges: frozenset[str], term
 
 def negotiated_names(entry: Discount) -> Mapping[Bucket, str]:
     """Bucket → the name that the negotiated rates have it under."""
-    found = {}
+    found, named = {}, entry.rate_names
     for bucket in Bucket:
-        name = bucket if bucket in entry.rates else STANDS_FOR.get(bucket, "")
-        if name in entry.rates:
+        name = bucket if bucket in named else STANDS_FOR.get(bucket, "")
+        if name in named:
             found[bucket] = str(name)
     return found
 
 
-def _volume_percent(rule: Rule[Discount], terms: Terms) -> tuple[Decimal, bool]:
+def _volume_discount(effect: Effect, rule: Rule[Discount], charges: frozenset[str], terms: Terms) -> Step:
+    entry = rule.entry
+    reached, used, measured = _volume_bands(rule, terms)
+    estimate = "" if measured else VOLUME
+    if not entry.rate_names:
+        off = sum((volume * (tier.percent_off or NOTHING) for volume, tier in reached), NOTHING) / used
+        return Step(effect.scaled_at(charges, ONE - off / HUNDRED), estimate)
+    if not reached:
+        return Step(effect, estimate)
+
+    def blended(bucket: Bucket, name: str) -> Rate:
+        amount = sum((volume * tier.rates[name] for volume, tier in reached), NOTHING) / used
+        return rate_of(amount, bucket, (), name, lambda usd: terms.usd(usd, entry))
+
+    names = negotiated_names(entry)
+    return Step(effect.charged_at({b: blended(b, name) for b, name in names.items() if b in charges}), estimate)
+
+
+def _volume_bands(rule: Rule[Discount], terms: Terms) -> tuple[Sequence[tuple[Decimal, VolumeTier]], Decimal, bool]:
+    """Tiers with the volume that each holds for, the whole volume, and whether that was measured.
+
+    Where the tier that is reached holds for all of it, that tier alone, with 1 of 1.
+    """
     volume = rule.entry.volume
     assert volume is not None
     in_usd = volume.by == "usd"
     scale: Callable[[Decimal], Decimal] = (lambda amount: terms.usd_of_month(amount, rule)) if in_usd else lambda n: n
     total = terms.measured(rule)
     used = scale(volume.expected_per_month) if total is None else _used(total, volume.by)
-    bands = [(scale(tier.above), tier.percent_off) for tier in volume.tiers]
-    if volume.apply == "all":
-        return next((percent for above, percent in reversed(bands) if used > above), NOTHING), total is not None
-    if not used:
-        return NOTHING, total is not None
-    ends = [*(above for above, _ in bands[1:]), max(used, bands[-1][0])]
-    off = sum(
-        (max(min(used, end) - above, NOTHING) * percent for (above, percent), end in zip(bands, ends, strict=True)),
-        NOTHING,
-    )
-    return off / used, total is not None
+    starts = [scale(tier.above) for tier in volume.tiers]
+    held = [(start, tier) for start, tier in zip(starts, volume.tiers, strict=True) if used > start]
+    if volume.apply == "all" or not held:
+        return [(ONE, tier) for _, tier in held[-1:]], ONE, total is not None
+    ends = [*(start for start, _ in held[1:]), used]
+    return [(end - start, tier) for (start, tier), end in zip(held, ends, strict=True)], used, total is not None
 
 
 def commitment(effect: Effect, rule: Rule[Commitment], terms: Terms) -> Step:
@@ -137,12 +154,10 @@ def commitment(effect: Effect, rule: Rule[Commitment], terms: Terms) -> Step:
     total = terms.measured(rule)
     if entry.committed_per_month is not None:
         due = terms.usd_of_month(entry.expected_per_month, rule) if total is None else total.usd
-        committed = terms.usd_of_month(entry.committed_per_month, rule) * (
-            ONE if total is None else _share(rule, terms)
-        )
+        committed = fixed_usd(rule, terms, whole=total is None)
         factor = committed / due if due and due < committed else ONE
         return Step(effect.scaled(factor), "" if total else COMMITTED)
-    fixed = terms.usd_of_month(_fixed(rule, terms, whole=total is None), rule)
+    fixed = fixed_usd(rule, terms, whole=total is None)
     expected = entry.expected_per_month
     if entry.spread_by == "usd":
         expected = terms.usd_of_month(expected, rule)
@@ -150,18 +165,29 @@ def commitment(effect: Effect, rule: Rule[Commitment], terms: Terms) -> Step:
     return Step(_spread(effect, entry.spread_by, fixed / used), "" if total else AMORTISED)
 
 
-def _share(rule: Rule[Any], terms: Terms) -> Decimal:
-    """The part of the month that the entry holds for."""
-    return terms.month.days(rule.from_ns, rule.until_ns) / terms.month.days()
-
-
-def _fixed(rule: Rule[Commitment], terms: Terms, *, whole: bool) -> Decimal:
-    entry = rule.entry
+def fixed_usd(rule: Rule[Any], terms: Terms, *, whole: bool) -> Decimal:
+    """What a commitment or machines cost in the `whole` month, or in those of its days that the entry holds for."""
     days = terms.month.days() if whole else terms.month.days(rule.from_ns, rule.until_ns)
+    return terms.usd_of_month(_fixed(rule.entry, days, terms.month.days()), rule)
+
+
+def _fixed(entry: Commitment | PrivateModel, days: Decimal, days_of_month: Decimal) -> Decimal:
+    if isinstance(entry, PrivateModel):
+        gpu = entry.gpu
+        return gpu.count * gpu.per_hour * gpu.hours_per_day * days if gpu else NOTHING
     if entry.per_hour is not None:
         return entry.per_hour * days * 24
-    assert entry.per_month is not None
-    return entry.per_month * days / terms.month.days()
+    amount = entry.per_month if entry.per_month is not None else entry.committed_per_month
+    assert amount is not None
+    return amount * days / days_of_month
+
+
+def carried_by(rule: Rule[Any], terms: Terms) -> Decimal:
+    """The measured use that carries a fixed cost in a month, in what it is spread by; nothing where nobody called."""
+    entry = rule.entry
+    least_spend = isinstance(entry, Commitment) and entry.committed_per_month is not None
+    by = "usd" if least_spend else entry.spread_by if isinstance(entry, Commitment) else "tokens"
+    return _used(terms.measured(rule), by)
 
 
 def _used(total: Total | None, by: str) -> Decimal:
@@ -233,6 +259,5 @@ def gpu_price(rule: Rule[PrivateModel], terms: Terms) -> tuple[Decimal, bool]:
     gpu = rule.entry.gpu
     assert gpu is not None
     total = terms.measured(rule)
-    days = terms.month.days() if total is None else terms.month.days(rule.from_ns, rule.until_ns)
-    paid = terms.usd_of_month(gpu.count * gpu.per_hour * gpu.hours_per_day * days, rule)
+    paid = fixed_usd(rule, terms, whole=total is None)
     return paid / (_used(total, "tokens") or gpu.expected_tokens_per_month), total is not None

@@ -5,9 +5,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from otel_llmcost.money import ZERO
+
+MEASURED: Final = "-measured-"
+"""What the version of overlays says before that of their totals."""
 
 
 @dataclass(frozen=True, slots=True)
