@@ -62,8 +62,7 @@ def generate(ledger: Ledger, calls: int, days: int, end: datetime) -> None:
         for columns, condition in (("*", until), (DUPLICATES, f"{until} AND sipHash64(call_id, 0) % 25 = 0")):
             into = f"INSERT INTO {{database}}.call_versions ({names})"
             ledger.execute(f"{into} SELECT {columns} FROM ({select}) {condition} {INSERTING}")  # noqa: S608
-        of_day = f"FROM {{database}}.current_versions WHERE toDate32(ts, 'UTC') = '{day:%Y-%m-%d}'"
-        ledger.execute(INSERT_SHADOWS.replace("FROM {database}.current_versions", of_day))
+        ledger.execute(INSERT_SHADOWS, {"days": [day.date()], "later_days": []})
         if number % 10 == 9:
             settle(ledger, grace_s=0)
         if number % 10 == 9 or rows > 500_000:

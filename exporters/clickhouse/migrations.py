@@ -16,7 +16,7 @@ from otel_llmcost.errors import ConfigError, RetryableError
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.ddl import ONE_SERVER, Cluster, Migration, Statement, migrations, object_names
 from otel_llmcost.exporters.clickhouse.failures import translated
-from otel_llmcost.exporters.clickhouse.shadows import INSERT_SHADOWS
+from otel_llmcost.exporters.clickhouse.shadows import complete_shadows
 
 logger = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ def _move_old_calls(ledger: Ledger) -> None:
         f"INSERT INTO {{database}}.{CALLS} ({columns}) SELECT {columns} FROM {{database}}.{OLD_CALLS} FINAL"  # noqa: S608
         " SETTINGS max_partitions_per_insert_block = 0"
     )
-    ledger.execute(INSERT_SHADOWS)
+    complete_shadows(ledger)
     ledger.execute(f"DROP TABLE {{database}}.{OLD_CALLS} SYNC")
 
 

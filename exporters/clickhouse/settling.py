@@ -18,15 +18,13 @@ from time import monotonic
 from typing import Final
 
 from otel_llmcost.exporters.clickhouse.client import Ledger
-from otel_llmcost.exporters.clickhouse.shadows import INSERT_SHADOWS
+from otel_llmcost.exporters.clickhouse.shadows import DAYS_AT_ONCE, complete_shadows
 
 TOUCH_AGAIN_S: Final = 60.0
 """How long a touch is as good as a new one for the writer that made it."""
 GRACE_S: Final = 300.0
 """How long an hour must be quiet before it is settled. Longer than TOUCH_AGAIN_S and twice the longest insert together:
 so no insert is under way in an hour that is settled, unless a touch of it came later."""
-DAYS_AT_ONCE: Final = 4
-"""Days of calls in one statement, which bounds its memory."""
 KEEP_REPLACED_S: Final = 86_400
 """How long totals stay that do not count: longer than any query may read them, or any settler may work on them."""
 
@@ -37,22 +35,41 @@ _HOUR_NS: Final = 3_600_000_000_000
 _LAST_SECOND: Final = 2**32 - 1
 """Of a DateTime: the year 2106."""
 
-_TOUCH_ALL: Final = (
-    "INSERT INTO {database}.touched_hours (day, hour) SELECT DISTINCT day, hour FROM {database}.hourly_live"
+_TOUCH_QUIET: Final = """
+INSERT INTO {database}.touched_hours (day, hour, touched_at)
+SELECT day, hour, fromUnixTimestamp64Milli({at_ms:Int64}) FROM
+(
+    SELECT DISTINCT toDate32(ts, 'UTC') AS day, toStartOfHour(ts, 'UTC') AS hour
+    FROM {database}.call_versions WHERE shadow = 0
+    UNION DISTINCT
+    SELECT day, hour FROM {database}.touched_hours
 )
+WHERE (day, hour) NOT IN
+(
+    SELECT t.day, t.hour FROM {database}.touched_hours AS t
+    GROUP BY t.day, t.hour
+    HAVING max(t.touched_at) >= now64(3) - toIntervalMillisecond({grace_ms:UInt64})
+    AND max(t.touched_at) != fromUnixTimestamp64Milli({own_ms:Int64})
+)
+"""
 _QUIET: Final = {
     "hour": """
-SELECT day, toUnixTimestamp(hour), toUnixTimestamp64Milli(t.touched_at)
-FROM (SELECT day, hour, max(touched_hours.touched_at) AS touched_at FROM touched_hours GROUP BY day, hour) AS t
+SELECT day, toUnixTimestamp(hour), toUnixTimestamp64Milli(t.at)
+FROM (SELECT day, hour, max(touched_hours.touched_at) AS at FROM touched_hours GROUP BY day, hour) AS t
 INNER JOIN (SELECT day, hour FROM hour_states WHERE settlement = 0) AS s USING (day, hour)
-WHERE t.touched_at < now64(3) - toIntervalMillisecond({grace_ms:UInt64})
+WHERE t.at < now64(3) - toIntervalMillisecond({grace_ms:UInt64}) OR t.at = fromUnixTimestamp64Milli({own_ms:Int64})
 ORDER BY day, hour
 """,
     "day": """
 SELECT day, toUInt32(0), toUnixTimestamp64Milli(t.touched_at)
-FROM (SELECT day, max(touched_hours.touched_at) AS touched_at FROM touched_hours GROUP BY day) AS t
+FROM
+(
+    SELECT day, max(at) AS touched_at, maxIf(at, at != fromUnixTimestamp64Milli({own_ms:Int64})) AS others_at
+    FROM (SELECT day, hour, max(touched_hours.touched_at) AS at FROM touched_hours GROUP BY day, hour)
+    GROUP BY day
+) AS t
 INNER JOIN (SELECT day FROM day_states WHERE settlement = 0) AS s USING (day)
-WHERE t.touched_at < now64(3) - toIntervalMillisecond({grace_ms:UInt64})
+WHERE t.others_at < now64(3) - toIntervalMillisecond({grace_ms:UInt64})
 ORDER BY day
 """,
 }
@@ -134,32 +151,44 @@ class Settled:
     days: int = 0
 
 
-def settle(ledger: Ledger, *, grace_s: float = GRACE_S) -> Settled:
+def settle(ledger: Ledger, *, grace_s: float = GRACE_S, own_touch_ms: int = 0) -> Settled:
     """Store the totals of hours and days that nothing was written to for `grace_s`, and drop those long replaced.
 
-    Safe to run twice at once, and to be killed anywhere.
+    `own_touch_ms` is when the caller itself touched hours last: that is not writing. Safe to run twice at once, and to
+    be killed anywhere.
 
     Raises:
         DeliveryError: the ledger did not answer, or refused.
     """
-    done = {grain: _settle(ledger, grain, grace_s) for grain in TOTALS}
+    quiet = {"grace_ms": round(grace_s * 1000), "own_ms": own_touch_ms}
+    done = {grain: _settle(ledger, grain, quiet) for grain in TOTALS}
     _drop_replaced(ledger)
     return Settled(done["hour"], done["day"])
 
 
-def rebuild(ledger: Ledger) -> Settled:
-    """Complete the shadows, touch every hour that has calls, and settle all of them anew.
+def rebuild(ledger: Ledger, *, grace_s: float = GRACE_S) -> Settled:
+    """Complete the shadows and settle every hour anew, those too that have no calls any more.
+
+    Hours that were written to within `grace_s` are live, and stay so: a writer may be about to insert.
 
     Raises:
         DeliveryError: the ledger did not answer, or refused.
     """
-    ledger.execute(INSERT_SHADOWS)
-    ledger.execute(_TOUCH_ALL)
-    return settle(ledger, grace_s=0)
+    touched_ms = _touch_quiet(ledger, grace_s, 0)
+    complete_shadows(ledger)
+    touched_ms = _touch_quiet(ledger, grace_s, touched_ms)  # another settler may not have seen all shadows
+    return settle(ledger, grace_s=grace_s, own_touch_ms=touched_ms)
 
 
-def _settle(ledger: Ledger, grain: str, grace_s: float) -> int:
-    found = ledger.query(_QUIET[grain], {"grace_ms": round(grace_s * 1000)}).rows
+def _touch_quiet(ledger: Ledger, grace_s: float, own_ms: int) -> int:
+    """Touch every hour but those that others touch; when that was, by the clock of the server (ms)."""
+    at_ms = int(ledger.query("SELECT toUnixTimestamp64Milli(now64(3))").rows[0][0])
+    ledger.execute(_TOUCH_QUIET, {"at_ms": at_ms, "own_ms": own_ms, "grace_ms": round(grace_s * 1000)})
+    return at_ms
+
+
+def _settle(ledger: Ledger, grain: str, quiet: Mapping[str, int]) -> int:
+    found = ledger.query(_QUIET[grain], quiet).rows
     units = [Unit((day - date(1970, 1, 1)).days, hour_s, seen_ms) for day, hour_s, seen_ms in found]
     for chunk in _by_days(units):
         _store(ledger, grain, chunk)

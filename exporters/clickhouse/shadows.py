@@ -7,9 +7,13 @@ a shadow is no line: whatever a day shows, no other day shows too.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_llmcost.call import LLMCall, Source
+
+if TYPE_CHECKING:
+    from otel_llmcost.exporters.clickhouse.client import Ledger
 
 HOUR_NS: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR_NS
@@ -47,11 +51,35 @@ FROM
             h -> toStartOfDay(ts + toIntervalHour(h), 'UTC'), range(-toInt16(skew_h), toInt16(skew_h) + 1)
         ))) AS other_day
     FROM {database}.current_versions
+    WHERE toDate32(ts, 'UTC') IN {days:Array(Date32)}
 )
 WHERE other_day != own_day
+AND NOT (other_day > own_day AND (call_id, version, other_day) IN
+(
+    SELECT call_id, version, toStartOfDay(ts, 'UTC') FROM {database}.call_versions
+    WHERE shadow = 0 AND toDate32(ts, 'UTC') IN {later_days:Array(Date32)}
+))
 SETTINGS max_partitions_per_insert_block = 0
 """
-"""Completes the shadows of all lines: rows that were not written by the writer have none."""
+"""Completes the shadows of the lines of some days: rows that were not written by the writer have none. Of two lines
+with equal versions the later day's counts; the other one casts no shadow there, or each would hide the other."""
+DAYS_AT_ONCE: Final = 4
+"""Days of calls in one statement, which bounds its memory."""
+
+
+def complete_shadows(ledger: "Ledger") -> None:
+    """Add the shadows that are missing, day by day. Again changes nothing.
+
+    Raises:
+        DeliveryError: the ledger did not answer, or refused.
+    """
+    found = ledger.query("SELECT DISTINCT toDate32(ts, 'UTC') AS day FROM call_versions WHERE shadow = 0 ORDER BY day")
+    days = [day for (day,) in found.rows]
+    reach = -(-WIDE_SKEW_H // 24)
+    for start in range(0, len(days), DAYS_AT_ONCE):
+        chunk = days[start : start + DAYS_AT_ONCE]
+        later = {day + timedelta(apart) for day in chunk for apart in range(1, reach + 1)}
+        ledger.execute(INSERT_SHADOWS, {"days": chunk, "later_days": sorted(later)})
 
 
 def skew_h(call: LLMCall) -> int:

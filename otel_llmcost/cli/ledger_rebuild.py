@@ -11,7 +11,8 @@ HELP: Final = "compute the totals of every hour and day anew from the calls"
 _EPILOG: Final = """\
 Totals need no rebuilding as a rule: whatever is written makes its hours count anew. After rows were deleted or changed
 by hand, this makes the totals follow. It also completes the marks that keep two versions of a call with times on both
-sides of midnight one line, for rows that came by plain SQL. Dashboards stay exact meanwhile, and are slower.
+sides of midnight one line, for rows that came by plain SQL. Dashboards stay exact meanwhile, and are slower. Hours that
+were written to in the last five minutes are added up live, and settled later.
 
 examples:
   otel-llmcost ledger rebuild --ledger clickhouse://llmcost@ch.internal:8123/llmcost

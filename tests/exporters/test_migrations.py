@@ -253,7 +253,7 @@ def test_retention_is_what_the_configuration_says(
 
     assert [(1,)] == ledger.query("SELECT count() FROM calls").rows
     assert [(2,)] == ledger.query("SELECT sum(calls) FROM calls_hourly").rows
-    rebuild(ledger)
+    rebuild(ledger, grace_s=0)
     assert [(2,)] == ledger.query("SELECT sum(calls) FROM calls_hourly").rows
     assert [(2,)] == ledger.query("SELECT sum(calls) FROM chargeback").rows
 

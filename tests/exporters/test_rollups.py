@@ -20,7 +20,7 @@ from otel_llmcost.call import Amounts, Cost, LLMCall, Outcome, Source, Status, U
 from otel_llmcost.exporters import open_sink
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.migrations import prepare
-from otel_llmcost.exporters.clickhouse.settling import TouchedHours, rebuild, settle
+from otel_llmcost.exporters.clickhouse.settling import Settled, TouchedHours, rebuild, settle
 from otel_llmcost.restating.versions import first_version
 
 LONG = "LLMCOST_LONG" in os.environ
@@ -111,7 +111,7 @@ def apply(step: Any, ledger: Ledger, url: str) -> None:
     elif step == "settle":
         settle(ledger, grace_s=0)
     elif step == "rebuild":
-        rebuild(ledger)
+        rebuild(ledger, grace_s=0)
     elif step == "merge":
         ledger.execute("OPTIMIZE TABLE {database}.call_versions FINAL")
     else:
@@ -250,7 +250,7 @@ def test_a_query_sees_every_line_once_while_hours_are_settled(ledger: Ledger, ur
 
     def settle_on_and_on() -> None:
         for _ in range(6):
-            rebuild(ledger)
+            rebuild(ledger, grace_s=0)
         done.set()
 
     settler = Thread(target=settle_on_and_on)
@@ -297,6 +297,62 @@ def test_a_foreign_insert_touches_its_hours(ledger: Ledger, url: str) -> None:
 
     rows = ledger.query("SELECT calls, cost_usd FROM chargeback WHERE team = 'sql'").rows
     assert [(1, Decimal("3.5"))] == rows
+
+
+@pytest.mark.parametrize(("versions", "shown"), [((1, 2), 2), ((2, 1), 1), ((1, 1), 2)])
+def test_rows_of_plain_sql_are_one_line_after_a_rebuild(ledger: Ledger, versions: tuple[int, int], shown: int) -> None:
+    """
+    Two versions on both sides of midnight, without shadows: the higher one stays, and the later of two equal ones.
+    """
+    empty(ledger)
+    for version, time in zip(versions, ("2025-12-01 23:59:59", "2025-12-02 00:00:01"), strict=True):
+        ledger.execute(
+            "INSERT INTO {database}.call_versions (call_id, version, ts, team, cost_usd)"
+            f" VALUES (unhex(repeat('cd', 16)), {version}, '{time}', 'sql', 3.5)"
+        )
+    settle(ledger, grace_s=0)
+    before = ledger.query("SELECT count() FROM calls").rows
+    for _ in range(2):
+        rebuild(ledger, grace_s=0)
+
+        assert [(shown,)] == ledger.query("SELECT toDayOfMonth(ts, 'UTC') FROM calls").rows
+        assert [(shown, 1)] == ledger.query("SELECT toDayOfMonth(day), sum(calls) FROM calls_hourly GROUP BY day").rows
+    assert [(2,)] == before
+
+
+def test_a_rebuild_follows_rows_that_were_deleted(ledger: Ledger, url: str) -> None:
+    """
+    By hand, and all that an hour had: its stored totals go too.
+    """
+    empty(ledger)
+    write(url, [make_call(1), make_call(2, start_ns=START_NS + 5 * HOUR_NS)])
+    settle(ledger, grace_s=0)
+    ledger.execute("DELETE FROM {database}.call_versions WHERE ts > '2025-12-01 16:00:00'")
+    stale = ledger.query("SELECT sum(calls) FROM calls_hourly").rows
+    rebuild(ledger, grace_s=0)
+
+    assert [(2,)] == stale
+    check(ledger, [make_call(1)])
+
+
+def test_a_rebuild_leaves_hours_live_that_are_written_to(ledger: Ledger, url: str) -> None:
+    """
+    A writer that has touched an hour may insert a minute later: its totals are not stored before that.
+    """
+    empty(ledger)
+    written = [make_call(1), make_call(2, start_ns=START_NS + 8 * HOUR_NS)]
+    write(url, written[:1])
+    ledger.execute("TRUNCATE TABLE {database}.touched_hours")
+    ledger.execute(
+        "INSERT INTO {database}.touched_hours SELECT '2025-12-01', toDateTime('2025-12-01 11:00:00', 'UTC')"
+        " + toIntervalHour(number), now64(3) - toIntervalMinute(10) FROM numbers(3)"
+    )
+    write(url, written[1:])
+
+    assert rebuild(ledger) == Settled(hours=3, days=0)
+    check(ledger, written)
+    assert rebuild(ledger, grace_s=0) == Settled(hours=6, days=1)
+    check(ledger, written)
 
 
 def test_a_writer_touches_an_hour_once_a_while(ledger: Ledger) -> None:
