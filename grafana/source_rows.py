@@ -16,19 +16,41 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table panel, by the name that the query gives it."""
+    """One column of a table panel (or one series of a chart), by the name that the query gives it.
 
-    title: str
+    `filters`: a click sets this variable to the cell's value. `sets` does the same for several, variable → column of
+    the row; with `opens` on another dashboard, by its uid. `days`: the row's from_ms and to_ms become the time range.
+    """
+
+    title: str = ""
     unit: str = ""
     decimals: int | None = None
     bar: bool = False  # drawn as a bar from 0 to the largest value
     width: int | None = None
-    filters: str = ""  # a click sets this variable to the cell's value
+    hidden: bool = False
+    color: str = ""
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
+    axis: str = ""  # a line on an axis of its own: right
+    filters: str = ""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    opens: str = ""
+    says: str = "Only this"  # text of the link
+    days: bool = False
+    trace: bool = False  # a click opens the trace
+
+    @property
+    def picks(self) -> Mapping[str, str]:
+        """What a click sets: variable → column whose value it takes."""
+        return ({self.filters: self.filters} if self.filters else {}) | self.sets
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel. `at` is x, y, width, height on Grafana's 24-column grid."""
+    """One panel. `at` is x, y, width, height on Grafana's 24-column grid.
+
+    It asks `query`, a file of queries/<dashboard>/ with `fill` put in, or `shows` a column of what the panel `reuse`
+    asked, or asks Prometheus for `promql`.
+    """
 
     id: int
     title: str
@@ -36,26 +58,32 @@ class Panel:
     type: str
     unit: str
     at: Sequence[int]
-    query: str
+    query: str = ""
+    fill: Mapping[str, str] = field(default_factory=dict)
+    reuse: int | None = None
+    shows: str = ""  # the column of the result that a stat shows
+    promql: str = ""
     thresholds: Mapping[str, float | None] = field(default_factory=lambda: {"text": None})
     decimals: int | None = None
     legend: str = ""
     colors: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     max_points: int | None = None
+    no_value: str = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One dashboard; its queries stand in queries/<file name>/."""
+    """One dashboard; its queries stand in queries/<file name>/. `variables` are those beside the dimensions."""
 
     uid: str
     title: str
     description: str
     time_from: str
     refresh: str
-    variables: Sequence[str]
     panels: Sequence[Panel]
+    variables: Sequence[Mapping[str, Any]] = ()
+    time_to: str = "now"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ NOW = datetime(2026, 11, 20, 14, 37, 23, tzinfo=UTC)
 TEAMS = ("cx", "O'Neil", 'double"quote', "back\\slash", "ends in \\", "")
 MODELS = tuple(f"model-{letter}" for letter in "abcdefghi")
 NANOSECONDS = 1_000_000_000
-CALL_BY_CALL_S = 6 * 3600  # longer ranges are read by the minute, where no customer is chosen
-WEEK_S = 7 * 86400  # longer ones by the hour; by the day, where customers are chosen
+CALL_BY_CALL_S = 6 * 3600  # longer ranges are read from totals
+DAY_S = 86400  # where customers are chosen, ranges up to a day are read call by call, longer ones by the day
+MINUTES_S = 2 * 86400  # charts of longer ranges are read by the hour
 
 Row = tuple[Any, ...]
 
@@ -47,6 +48,9 @@ def _sample_call(number: int, age_s: int, random: Random) -> LLMCall:
         provider=random.choice(("openai", "azure")),
         model=model,
         environment=random.choice(("production", "staging", "")),
+        service=random.choice(("bot", "index")),
+        agent=random.choice(("triage", "O'Brien", "")),
+        workflow=random.choice(("refund", "")),
         tags={
             "team": random.choice(TEAMS),
             "feature": random.choice(("search", "chat", "")),
@@ -101,11 +105,14 @@ def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
 
 DIMENSIONS: Mapping[str, Callable[[LLMCall], str]] = {
     "environment": lambda call: named(call.environment),
+    "service": lambda call: named(call.service),
     "provider": lambda call: named(call.provider),
     "model": lambda call: named(call.model),
     "team": lambda call: named(call.tags.get("team", "")),
     "feature": lambda call: named(call.tags.get("feature", "")),
     "customer": lambda call: named(call.tags.get("customer", "")),
+    "agent": lambda call: named(call.agent),
+    "workflow": lambda call: named(call.workflow),
 }
 
 
@@ -124,27 +131,31 @@ class Question:
         """The calls that the variables let through, of all time."""
         return [call for call in calls if all(DIMENSIONS[name](call) in values for name, values in self.chosen.items())]
 
-    def lines(self, calls: Iterable[LLMCall]) -> list[LLMCall]:
-        """The calls of the time range: to the second, or by whole hours where the range is long."""
+    def lines(self, calls: Iterable[LLMCall], grain_s: int | None = None) -> list[LLMCall]:
+        """The calls of the time range, by whole pieces of time where it is long; as totals have them, if not said."""
         start, end = self.view.start, self.view.end
-        if self.grain_s == 1:
+        grain_s = grain_s or self.totals_grain_s
+        if grain_s == 1:
             return [call for call in self.filtered(calls) if start <= time(call) <= end]
-        return [c for c in self.filtered(calls) if self.began(start) <= self.began(time(c)) <= end]
+        first = began(start, grain_s)
+        return [c for c in self.filtered(calls) if first <= began(time(c), grain_s) <= end]
 
     @property
-    def grain_s(self) -> int:
-        """How long the pieces of time are that the range is read in."""
+    def totals_grain_s(self) -> int:
+        """How long the pieces of time are that stats and tables are read in."""
         if "customer" in self.chosen:
-            return 1 if self.length_s <= WEEK_S else 86400
-        return 1 if self.length_s <= CALL_BY_CALL_S else 60 if self.length_s <= WEEK_S else 3600
+            return 1 if self.length_s <= DAY_S else DAY_S
+        return 1 if self.length_s <= CALL_BY_CALL_S else 3600
 
-    def began(self, moment: datetime) -> datetime:
-        """Where the piece of time begins that a moment lies in."""
-        return datetime.fromtimestamp(int(moment.timestamp()) // self.grain_s * self.grain_s, UTC)
+    @property
+    def chart_grain_s(self) -> int:
+        """The same for charts of money."""
+        by_minute = not {"customer", "service", "agent", "workflow"} & self.chosen.keys()
+        return 60 if by_minute and CALL_BY_CALL_S < self.length_s <= MINUTES_S else self.totals_grain_s
 
     @property
     def bar_s(self) -> int:
-        return max(self.view.interval_s, self.grain_s)
+        return max(self.view.interval_s, self.chart_grain_s)
 
     def bar(self, call: LLMCall) -> int:
         """The second at which the call's bar begins."""
@@ -152,62 +163,78 @@ class Question:
 
     def covered_s(self, bar: int) -> int:
         """How much of a bar the range covers, half a bar at least."""
-        start = self.began(self.view.start)
+        start = began(self.view.start, self.chart_grain_s)
         covered = min(bar + self.bar_s, int(self.view.end.timestamp())) - max(bar, int(start.timestamp()))
         return max((self.bar_s + 1) // 2, covered)
 
 
+def began(moment: datetime, grain_s: int) -> datetime:
+    """Where the piece of time begins that a moment lies in."""
+    return datetime.fromtimestamp(int(moment.timestamp()) // grain_s * grain_s, UTC)
+
+
 Reference = Callable[[Sequence[LLMCall], Question], list[Row]]
-
-
-def spend_today(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    end = question.view.end
-    day = end.replace(hour=0, minute=0, second=0, microsecond=0)
-    return [(total(cost_usd(call) for call in question.filtered(calls) if day <= time(call) <= end),)]
 
 
 def _month_start(moment: datetime) -> datetime:
     return hour(moment).replace(day=1, hour=0)
 
 
-def spend_month(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    end = question.view.end
-    within = [call for call in question.filtered(calls) if _month_start(end) <= hour(time(call)) <= end]
-    return [(total(map(cost_usd, within)),)]
+def _spend(calls: Iterable[LLMCall]) -> float | None:
+    usd = total(map(cost_usd, calls))
+    return None if usd is None else float(usd)
 
 
-def projected_month_end(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    end = question.view.end
+def now(calls: Sequence[LLMCall], question: Question) -> list[Row]:
+    end, filtered = question.view.end, question.filtered(calls)
+    midnight = end.replace(hour=0, minute=0, second=0, microsecond=0)
+    by_hour = [call for call in filtered if hour(time(call)) <= end]
+    month = [call for call in by_hour if _month_start(end) <= hour(time(call))]
+    return [
+        (
+            _spend(call for call in filtered if end - timedelta(hours=1) < time(call) <= end),
+            _spend(call for call in filtered if midnight <= time(call) <= end),
+            _spend(month),
+            _projected(by_hour, end),
+        )
+    ]
+
+
+def _projected(by_hour: Sequence[LLMCall], end: datetime) -> float | None:
     month, recent = _month_start(end), hour(end - timedelta(days=7))
-    known = [c for c in question.filtered(calls) if min(month, recent) <= hour(time(c)) <= end]
+    known = [c for c in by_hour if min(month, recent) <= hour(time(c))]
     if total(map(cost_usd, known)) is None:
-        return []
+        return None
     so_far = total(cost_usd(call) for call in known if hour(time(call)) >= month) or Decimal(0)
     lately = total(cost_usd(call) for call in known if hour(time(call)) >= recent) or Decimal(0)
     first = max(recent, min(hour(time(call)) for call in known))
     next_month = (month + timedelta(days=32)).replace(day=1)
     rate = float(lately) / max(3600.0, (end - first).total_seconds())
-    return [(float(so_far) + rate * (next_month - end).total_seconds(),)]
+    return float(so_far) + rate * (next_month - end).total_seconds()
 
 
-def priced_calls(calls: Sequence[LLMCall], question: Question) -> list[Row]:
+def in_range(calls: Sequence[LLMCall], question: Question) -> list[Row]:
     lines = question.lines(calls)
-    return [(sum(cost_usd(call) is not None for call in lines) / len(lines),)] if lines else []
-
-
-def priced_tokens(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    lines = question.lines(calls)
-    priced = sum(tokens(call) for call in lines if cost_usd(call) is not None)
-    return [(priced / sum(map(tokens, lines)),)] if lines else []
-
-
-def cache_savings(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    lines = question.lines(calls)
-    return [(total(call.cost.cache_savings_usd for call in lines if call.cost and cost_usd(call) is not None),)]
+    if not lines:
+        return [(None,) * 5]
+    priced = [call for call in lines if cost_usd(call) is not None]
+    spend = _spend(priced)
+    saved = total(call.cost.cache_savings_usd for call in priced if call.cost)
+    owned = _spend(call for call in priced if DIMENSIONS["team"](call) != "(none)")
+    return [
+        (
+            spend,
+            len(priced) / len(lines),
+            sum(map(tokens, priced)) / sum(map(tokens, lines)),
+            (owned or 0) / spend if spend else None,
+            None if saved is None else float(saved),
+        )
+    ]
 
 
 def spend_rate(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    lines = [call for call in question.lines(calls) if cost_usd(call) is not None]
+    charted = question.lines(calls, question.chart_grain_s)
+    lines = [call for call in charted if cost_usd(call) is not None]
     spend: dict[str, Decimal] = defaultdict(Decimal)
     for call in lines:
         spend[call.model] += cost_usd(call) or 0
@@ -237,50 +264,51 @@ def _by(keys: Sequence[str], lines: Iterable[LLMCall]) -> list[tuple[Row, list[L
 
 def spend_by_model(calls: Sequence[LLMCall], question: Question) -> list[Row]:
     groups = _by(("model", "provider"), question.lines(calls))
-    return [(*key, total(map(cost_usd, group)), len(group), sum(map(tokens, group))) for key, group in groups]
+    return [(*key, _spend(group), len(group), sum(map(tokens, group))) for key, group in groups]
 
 
-def spend_by_team(calls: Sequence[LLMCall], question: Question) -> list[Row]:
-    lines = question.lines(calls)
-    everybody = float(total(map(cost_usd, lines)) or 0)
-    rows: list[Row] = []
-    for key, group in _by(("team",), lines):
-        usd = total(map(cost_usd, group))
-        rows.append((*key, usd, None if usd is None else float(usd) / everybody, len(group)))
+def spend_by(dimension: str) -> Reference:
+    """Spend, share of all and calls by one dimension."""
+
+    def rows(calls: Sequence[LLMCall], question: Question) -> list[Row]:
+        grain_s = None
+        if dimension == "customer":
+            longest = DAY_S if {"agent", "workflow"} & question.chosen.keys() else CALL_BY_CALL_S
+            grain_s = 1 if question.length_s <= longest else DAY_S
+        lines = question.lines(calls, grain_s)
+        everybody = _spend(lines) or 0.0
+        found = [(*key, _spend(group), len(group)) for key, group in _by((dimension,), lines)]
+        return [(key, usd, None if usd is None else usd / everybody, count) for key, usd, count in found]
+
     return rows
 
 
 def calls_by_outcome(calls: Sequence[LLMCall], question: Question) -> list[Row]:
     bars: dict[int, Counter[bool]] = defaultdict(Counter)
-    for call in question.lines(calls):
+    for call in question.lines(calls, question.chart_grain_s):
         bars[question.bar(call)][call.outcome is Outcome.ERROR] += 1
     return [(datetime.fromtimestamp(bar, UTC), count[False], count[True]) for bar, count in sorted(bars.items())]
 
 
 def unpriced(calls: Sequence[LLMCall], question: Question) -> list[Row]:
     groups: dict[Row, list[LLMCall]] = defaultdict(list)
-    start, end = question.view.start, question.view.end
-    grain = hour if question.grain_s == 60 else question.began  # minutes keep no reasons
-    for call in question.filtered(calls):
-        within = start <= time(call) <= end if question.grain_s == 1 else grain(start) <= grain(time(call)) <= end
-        if cost_usd(call) is None and call.cost and within:
-            reason = "(not kept by the day)" if question.grain_s == 86400 else call.cost.reason
+    for call in question.lines(calls):
+        if cost_usd(call) is None and call.cost:
+            reason = "(not kept by the day)" if question.totals_grain_s == DAY_S else call.cost.reason
             groups[named(call.model), named(call.provider), reason].append(call)
     rows = [(*key, len(group), sum(map(tokens, group))) for key, group in groups.items()]
     return sorted(rows, key=lambda row: (-row[3], *row[:3]))
 
 
 SPEND_OVERVIEW: Mapping[str, Reference] = {
-    "spend-today": spend_today,
-    "spend-month": spend_month,
-    "projected-month-end": projected_month_end,
-    "priced-calls": priced_calls,
-    "priced-tokens": priced_tokens,
-    "cache-savings": cache_savings,
-    "spend-rate": spend_rate,
-    "spend-by-model": spend_by_model,
-    "spend-by-team": spend_by_team,
-    "calls-by-outcome": calls_by_outcome,
-    "unpriced": unpriced,
+    "Spend rate": now,
+    "Spend in range": in_range,
+    "Spend rate by model": spend_rate,
+    "Calls and errors": calls_by_outcome,
+    "Spend by model": spend_by_model,
+    "Spend by team": spend_by("team"),
+    "Spend by feature": spend_by("feature"),
+    "Spend by customer": spend_by("customer"),
+    "Without a price": unpriced,
 }
-"""Query file of the dashboard → what it must answer."""
+"""Panel of the dashboard → what its query must answer."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from grafana_ledger import filled_ledger
 from grafana_macros import ALL, View, expand
 from grafana_sample import DIMENSIONS, NOW, SPEND_OVERVIEW, TEAMS, Question, Row, named, sample_calls
@@ -17,10 +16,7 @@ from otel_llmcost.exporters.clickhouse.client import Ledger
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards/spend-overview.json").read_text("utf-8"))
-QUERY_OF_PANEL = {
-    row["id"]: row["query"]
-    for row in yaml.safe_load((GRAFANA / "sources/dashboards/spend-overview.yaml").read_text("utf-8"))["panels"]
-}
+ASKING = [panel for panel in DASHBOARD["panels"] if "rawSql" in panel["targets"][0]]
 VARIABLES = {v["name"]: v for v in DASHBOARD["templating"]["list"] if v["type"] == "query"}
 EVERYTHING = {name: [ALL] for name in VARIABLES}
 
@@ -32,9 +28,11 @@ VIEWS: dict[str, tuple[timedelta, int, dict[str, list[str]]]] = {
     "a day, hostile names": (timedelta(days=1), 600, {"team": ['double"quote', "back\\slash", "ends in \\"]}),
     "a day, nobody's": (timedelta(days=1), 600, {"team": ["(none)"], "environment": ["(none)", "staging"]}),
     "a day, never priced": (timedelta(days=1), 600, {"model": ["model-i"]}),
+    "12 hours, an agent": (timedelta(hours=12), 600, {"agent": ["O'Brien"], "workflow": ["(none)"]}),
     "a week, one seller": (timedelta(days=7), 3600, {"provider": ["azure"], "feature": ["search", "chat"]}),
     "a month, all": (timedelta(days=30), 21600, {}),
     "a month, bars under an hour": (timedelta(days=30), 1800, {"team": ["O'Neil", "cx"]}),
+    "a day, a customer": (timedelta(days=1), 600, {"customer": ["customer-7"], "service": ["bot"]}),
     "a month, customers": (timedelta(days=30), 10800, {"customer": ["customer-7", "customer-8"]}),
     "a day without calls": (timedelta(days=1), 600, {"customer": ["nobody"]}),
 }
@@ -59,8 +57,17 @@ def options(ledger: Ledger, name: str, view: View) -> dict[str, str]:
     return {text: value for value, text in ledger.query(sql).rows}
 
 
+QUESTIONS: dict[str, Question] = {}
+
+
 def ask(ledger: Ledger, name: str) -> Question:
     """A view whose variables hold what a user would pick from the lists of the dashboard."""
+    if name not in QUESTIONS:
+        QUESTIONS[name] = _ask(ledger, name)
+    return QUESTIONS[name]
+
+
+def _ask(ledger: Ledger, name: str) -> Question:
     length, interval_s, chosen = VIEWS[name]
     view = View(NOW - length, NOW, interval_s, EVERYTHING)
     month = replace(view, start=NOW - timedelta(days=40))
@@ -77,20 +84,22 @@ def assert_same_rows(expected: Sequence[Row], actual: Sequence[Row]) -> None:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-@pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
+@pytest.mark.parametrize("panel", ASKING, ids=lambda panel: panel["title"])
 def test_panel_shows_what_the_calls_say(ledger: Ledger, panel: dict[str, Any], name: str) -> None:
     """
     Each panel's rows are those that Python computes from the calls, for All, one value, several and hostile names.
     """
     question = ask(ledger, name)
-    expected = SPEND_OVERVIEW[QUERY_OF_PANEL[panel["id"]]](CALLS, question)
+    expected = SPEND_OVERVIEW[panel["title"]](CALLS, question)
 
     answer = ledger.query(expand(panel["targets"][0]["rawSql"], question.view))
 
-    assert_same_rows(expected[:50] if panel["type"] == "table" else expected, [utc(row) for row in answer.rows])
+    width = len(expected[0]) if expected else 0  # what follows is for links
+    rows = [utc(row)[:width] for row in answer.rows]
+    assert_same_rows(expected[:50] if panel["type"] == "table" else expected, rows)
 
 
-@pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
+@pytest.mark.parametrize("panel", ASKING, ids=lambda panel: panel["title"])
 def test_single_value_variable_works_too(ledger: Ledger, panel: dict[str, Any]) -> None:
     """
     A variable that holds one string instead of a list filters the same.
@@ -102,7 +111,7 @@ def test_single_value_variable_works_too(ledger: Ledger, panel: dict[str, Any]) 
     assert ledger.query(expand(sql, question.view)).rows == ledger.query(expand(sql, single)).rows
 
 
-@pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
+@pytest.mark.parametrize("panel", ASKING, ids=lambda panel: panel["title"])
 def test_overrides_name_columns_of_the_answer(ledger: Ledger, panel: dict[str, Any]) -> None:
     """
     A field override that matches no column of its query would do nothing, in silence.
@@ -118,7 +127,7 @@ def test_time_series_come_in_order_of_time(ledger: Ledger) -> None:
     """
     Grafana turns a long series wide only where the first column is `time`, ascending.
     """
-    for panel in DASHBOARD["panels"]:
+    for panel in ASKING:
         if panel["type"] == "timeseries":
             answer = ledger.query(expand(panel["targets"][0]["rawSql"], ask(ledger, "a month, all").view))
 
@@ -145,7 +154,7 @@ def test_variable_puts_the_most_expensive_first(ledger: Ledger) -> None:
     Teams are listed by what they spent, so that the cut at 1,000 options loses the cheapest.
     """
     view = View(NOW - timedelta(days=30), NOW, 600, EVERYTHING)
-    by_spend = [row[0] for row in SPEND_OVERVIEW["spend-by-team"](CALLS, Question(view, {}))]
+    by_spend = [row[0] for row in SPEND_OVERVIEW["Spend by team"](CALLS, Question(view, {}))]
 
     assert by_spend == list(options(ledger, "team", view))
     assert {named(team) for team in TEAMS} == set(by_spend)

@@ -26,8 +26,16 @@ RULES = [
     for rule in group["rules"]
 ]
 DATASOURCE = yaml.safe_load((GRAFANA / "provisioning/datasources/llmcost.yaml").read_text("utf-8"))["datasources"][0]
+UNFILTERED: set[tuple[str, str]] = set()
+"""Panels that look at the ledger as a whole: uid, title."""
 ROWS_OF_A_SCREEN = 22  # a grid row is 38 px; a 1080p browser window shows about 840 px of dashboard
-FILTERS = ("environment", "provider", "model", "team", "feature", "customer")
+FILTERS = ("environment", "service", "provider", "model", "team", "feature", "customer", "agent", "workflow")
+
+SOURCES = (
+    {"type": "grafana-clickhouse-datasource", "uid": "${datasource}"},
+    {"type": "prometheus", "uid": "${metrics}"},
+    {"type": "datasource", "uid": "-- Dashboard --"},
+)
 
 Json = dict[str, Any]
 
@@ -97,10 +105,12 @@ def test_check_finds_an_output_without_a_source(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("sources/dashboards/spend-overview.yaml", "unit: short", "units: short", "spend-overview.yaml: panel 8"),
+        ("sources/dashboards/spend-overview.yaml", "unit: short", "units: short", "spend-overview.yaml: panel 10"),
         ("sources/dashboards/spend-overview.yaml", "type: table", "type: pie", "no panel type 'pie'"),
         ("sources/dashboards/spend-overview.yaml", "query: unpriced", "query: gone", "queries/spend-overview/gone.sql"),
-        ("sources/dashboards/spend-overview.yaml", "query: unpriced", "query: spend-rate", "used by no panel"),
+        ("sources/dashboards/spend-overview.yaml", "query: unpriced", "query: range", "used by no panel"),
+        ("sources/dashboards/spend-overview.yaml", "reuse: 5", "reuse: 6", "panel 6: reuses a panel that has no query"),
+        ("queries/spend-overview/range.sql", "{{totals}}", "{{total}}", "nothing stands for {{total}}"),
         ("sources/alerts/spend-rate.yaml", "above:", "over:", "spend-rate.yaml: rule llmcost-spend-rate"),
     ],
 )
@@ -131,7 +141,9 @@ def test_dashboard_has_what_grafana_needs(name: str) -> None:
     assert board["title"]
     assert board["description"]
     assert ["llmcost"] == board["tags"] == board["links"][0]["tags"]
-    assert ["datasource", *FILTERS] == [variable["name"] for variable in board["templating"]["list"]]
+    names = [variable["name"] for variable in board["templating"]["list"]]
+    assert ["datasource", *FILTERS] == names[: len(FILTERS) + 1]
+    assert len(names) == len(set(names))
 
 
 def test_dashboards_have_uids_of_their_own() -> None:
@@ -174,7 +186,7 @@ def test_panel_is_complete(board: Json, panel: Json) -> None:
     assert None is defaults["thresholds"]["steps"][0]["value"]
     assert len(panel["targets"]) == len({target["refId"] for target in panel["targets"]})
     for source in (panel["datasource"], *(target["datasource"] for target in panel["targets"])):
-        assert {"type": "grafana-clickhouse-datasource", "uid": "${datasource}"} == source
+        assert source in SOURCES
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS)
@@ -183,27 +195,82 @@ def test_panel_query_honours_every_filter(board: Json, panel: Json) -> None:
     A panel that forgot a filter would show another team's money under the chosen team's name.
     """
     for target in panel["targets"]:
+        if "rawSql" not in target:
+            continue
         assert "editorType" in target
         assert target["format"] == (0 if panel["type"] == "timeseries" else 1)
         assert "--" not in target["rawSql"]
         assert "{{" not in target["rawSql"]
-        for name in FILTERS:
-            assert f"IN (${{{name}:sqlstring}}), ${name})" in target["rawSql"]
+        if (board["uid"], panel["title"]) not in UNFILTERED:
+            for name in FILTERS:
+                assert f"IN (${{{name}:sqlstring}}), ${name})" in target["rawSql"]
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_panel_that_reuses_a_result_names_a_panel_that_asks(board: Json, panel: Json) -> None:
+    """
+    Panels that share a query show a result of their own dashboard, one column of it each.
+    """
+    asking = {other["id"] for other in board["panels"] if "rawSql" in other["targets"][0]}
+    for target in panel["targets"]:
+        if target["datasource"]["uid"] == "-- Dashboard --":
+            assert target["panelId"] in asking
+            assert re.fullmatch(r"/\^\w+\$/", panel["options"]["reduceOptions"]["fields"])
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_variable_used_exists(name: str) -> None:
+    """
+    A query or a link that names a variable which the dashboard lacks would show Grafana's own `${…}`.
+    """
+    board = DASHBOARDS[name]
+    known = {variable["name"] for variable in board["templating"]["list"]}
+    text = json.dumps(board)
+
+    used = set(re.findall(r"\$\{(\w+)(?::\w+)?\}", text)) | set(re.findall(r"\), ?\$(\w+)\)", text))
+
+    assert {name for name in used if not name.startswith("__")} <= known
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_links_lead_to_dashboards_and_variables_that_exist(name: str) -> None:
+    """
+    A link sets only variables of the dashboard it opens, from columns of its own table, and keeps time and filters.
+    """
+    boards = {board["uid"]: board for board in DASHBOARDS.values()}
+    for panel in DASHBOARDS[name]["panels"]:
+        overrides = panel["fieldConfig"]["overrides"]
+        hidden = {
+            o["matcher"]["options"] for o in overrides if {"id": "custom.hidden", "value": True} in o["properties"]
+        }
+        urls = [link["url"] for o in overrides for p in o["properties"] if p["id"] == "links" for link in p["value"]]
+        for url in urls:
+            if url.startswith("${trace_url"):
+                continue
+            uid, query = re.fullmatch(r"/d/([^?]+)\?(.*)", url).groups()
+            target = DASHBOARDS[name] if uid == "${__dashboard.uid}" else boards[uid]
+            known = {variable["name"] for variable in target["templating"]["list"]}
+            assert set(re.findall(r"var-(\w+)=", query)) | set(re.findall(r"\$\{(\w+):queryparam\}", query)) <= known
+            assert set(re.findall(r'fields\["(\w+_value)"\]', query)) <= hidden
+            assert "${__url_time_range}" in query or "from=" in query
+            assert "${datasource:queryparam}" in query
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_variables_are_safe_lists(name: str) -> None:
     """
-    Query variables take several values and All, without a custom All value, from the data source that is chosen.
+    Dimensions take several values and All, without a custom All value, from the data source that is chosen.
     """
     first, *rest = DASHBOARDS[name]["templating"]["list"]
 
     assert ("datasource", "grafana-clickhouse-datasource") == (first["type"], first["query"])
-    for variable in rest:
+    for variable in rest[: len(FILTERS)]:
         assert (True, True, ["$__all"]) == (variable["multi"], variable["includeAll"], variable["current"]["value"])
         assert "allValue" not in variable
         assert "${datasource}" == variable["datasource"]["uid"]
         assert "LIMIT 1000" in variable["query"]["rawSql"]
+    for variable in rest[len(FILTERS) :]:
+        assert variable["description"].endswith(".")
 
 
 @pytest.mark.parametrize("rule", RULES)

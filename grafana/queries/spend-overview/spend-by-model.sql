@@ -2,10 +2,10 @@
 SELECT
     model,
     provider,
-    sum(cost_usd) AS spend_usd,
-    sum(calls) AS calls,
-    sum(tokens) AS tokens
-FROM {{lines}}
+    toFloat64(sum(t.cost_usd)) AS spend_usd,
+    sum(t.calls) AS calls,
+    sum(t.input_tokens + t.output_tokens) AS tokens
+FROM {{totals}} AS t
 GROUP BY model, provider
 ORDER BY spend_usd DESC NULLS LAST, calls DESC, model, provider
 LIMIT 50

@@ -1,0 +1,1 @@
+$__conditionalAll(1 = 0, $service)

@@ -1,0 +1,1 @@
+dateDiff('second', $__fromTime, $__toTime)
