@@ -12,6 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -33,10 +41,11 @@ SETTLED_S = 0.5
 
 
 class Sink(TraceServiceServicer):
-    """What stands behind a pipeline; keeps all it got."""
+    """What stands behind a pipeline; keeps all spans it got, and in `metrics` all metrics."""
 
     def __init__(self) -> None:
         self.received: list[ResourceSpans] = []
+        self.metrics = MetricsSink()
 
     def Export(  # noqa: N802 - the name of the RPC
         self, request: ExportTraceServiceRequest, context: grpc.ServicerContext
@@ -62,11 +71,33 @@ class Sink(TraceServiceServicer):
         return self.spans
 
 
+class MetricsSink(MetricsServiceServicer):
+    """The last value of each sum, by name and attributes."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+
+    def Export(  # noqa: N802 - the name of the RPC
+        self, request: ExportMetricsServiceRequest, context: grpc.ServicerContext
+    ) -> ExportMetricsServiceResponse:
+        scopes = [scope for resource in request.resource_metrics for scope in resource.scope_metrics]
+        for metric in [metric for scope in scopes for metric in scope.metrics]:
+            for point in metric.sum.data_points:
+                told = frozenset((pair.key, pair.value.string_value) for pair in point.attributes)
+                self.sums[metric.name, told] = point.as_int or point.as_double
+        return ExportMetricsServiceResponse()
+
+    def total(self, name: str) -> float:
+        """Of a sum over all its attributes."""
+        return sum(value for (metric, _), value in self.sums.items() if metric == name)
+
+
 @contextmanager
 def serving(sink: Sink, port: int = 0) -> Iterator[int]:
     """The sink on a port."""
     server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", 64 * 1024 * 1024)])
     add_TraceServiceServicer_to_server(sink, server)
+    add_MetricsServiceServicer_to_server(sink.metrics, server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
