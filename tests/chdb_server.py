@@ -8,6 +8,8 @@ in the URL, the rows of an insert in the body, Basic credentials.
 import json
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver._backend.chdb_backend import CHDB_TRANSPORT_SETTINGS, _decompress
@@ -26,7 +28,9 @@ USER = "ledger"
 PASSWORD = "pa/ss:w@rd?#%"
 
 _LINES = re.compile(rb"INSERT INTO [^ ]+\.call_versions\b")
-_INSERT = re.compile(rb"^INSERT INTO (?P<target>.+?) FORMAT (?P<format>Native|TabSeparated)\s*", re.DOTALL)
+_INSERT = re.compile(
+    rb"^INSERT INTO (?P<target>.+?) FORMAT (?P<format>Native|TabSeparated|ArrowStream|Arrow)\s*", re.DOTALL
+)
 
 
 class ChdbServer(ThreadingHTTPServer):
@@ -148,3 +152,22 @@ def serve(directory: Path) -> Iterator[ChdbServer]:
             thread.join()
             server.reader.close()
             server.client.close()
+
+
+@contextmanager
+def serve_apart(directory: Path) -> Iterator[str]:
+    """The same in a process of its own, for a test that has an engine open itself; the ledger's URL."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, __file__, str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout is not None
+        try:
+            yield f"clickhouse://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{int(process.stdout.readline())}/llmcost"
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    with serve(Path(sys.argv[1])) as served:
+        print(served.server_port, flush=True)
+        sys.stdin.read()

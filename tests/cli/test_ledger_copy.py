@@ -1,5 +1,6 @@
 """`otel-llmcost ledger copy`: from an embedded ledger to an endpoint and back, exact, and continued after a kill."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from chdb_server import serve_apart
 from factories import START_NS, make_call
 from otel_llmcost.call import Source
 from otel_llmcost.cli import main
@@ -15,9 +17,11 @@ from otel_llmcost.exporters import open_sink
 from otel_llmcost.exporters.clickhouse import copying
 from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.exporters.clickhouse.settling import settle
 from otel_llmcost.pricing import PriceBook
 from up_process import GENAI, Up, environment, export, running_up
 
+LONG = "LLMCOST_LONG" in os.environ
 DAY_NS = 86_400_000_000_000
 LINES = 400
 KILLED = """
@@ -77,6 +81,13 @@ def up(tmp_path) -> Iterator[Up]:
         yield running
 
 
+@pytest.fixture
+def server(tmp_path) -> Iterator[str]:
+    """The URL of a ledger on a server that has nothing yet."""
+    with serve_apart(tmp_path / "server") as url:
+        yield url
+
+
 def address(up: Up) -> str:
     return f"clickhouse://127.0.0.1:{up.ports['ClickHouse']}"
 
@@ -113,22 +124,43 @@ def test_there_and_back_is_the_same_in_every_column(source, up, tmp_path, capsys
     assert before == shown(address(up)) == shown(back)
 
 
-def test_a_copy_that_is_killed_after_any_insert_is_continued(source, up) -> None:
+def test_a_copy_that_is_killed_after_any_insert_is_continued(source, server) -> None:
     """
     Killed after the first inserts of each run, again and again, it comes to its end, and to the same ledger.
+
+    LLMCOST_LONG: each run brings a single chunk or less; some thirty deaths.
     """
-    for number in range(1, 20):
-        script = [sys.executable, "-c", KILLED, str(1 + 6 * number), source, address(up)]
+    deaths = 0
+    for number in range(1, 80):
+        inserts = number % 3 + 2 if LONG else 1 + 6 * number
+        script = [sys.executable, "-c", KILLED, str(inserts), source, server]
         ended = subprocess.run(script, check=False, env=environment(), capture_output=True, text=True, timeout=60)
         assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
         if ended.returncode == 0:
             break
+        deaths += 1
     else:
         pytest.fail("no run came to its end")
 
-    assert number > 2
-    assert 0 == copy(source, address(up), "--verify-only")
-    assert shown(source) == shown(address(up))
+    assert deaths >= (20 if LONG else 2)
+    assert 0 == copy(source, server, "--verify-only")
+    assert shown(source) == shown(server)
+
+
+def test_a_server_that_has_nothing_gets_all_and_keeps_what_it_gets(source, server, capsys) -> None:
+    """
+    The tables are made, a second copy and one `--again` change nothing, and totals can be settled there.
+    """
+    assert [0, 0, 0] == [copy(source, server), copy(source, server), copy(source, server, "--again")]
+    write(server, lines(1, first=9_000))
+    with Ledger.open(server, read_only=False) as ledger:
+        settled = settle(ledger, grace_s=0)
+        counted = ledger.query("SELECT (SELECT count() FROM calls), (SELECT sum(calls) FROM calls_hourly)").rows
+
+    assert settled.hours > 24
+    assert counted[0][0] == counted[0][1] == 1 + sum(not call.duplicate_of for call in lines(LINES))
+    assert 1 == copy(source, server)
+    assert "the target has calls of its own" in capsys.readouterr().err
 
 
 def test_what_came_since_is_copied_by_the_next_run(source, up, capsys) -> None:
