@@ -75,6 +75,7 @@ class RotelProcessor:
             identity.remembered_spans, names_unseen=True, counts_agents=bool(identity.closed_frameworks)
         )
         self._usage_cost = usage_cost
+        self._told_unpriced = False
         self._read = AttributeReader(turns_lists=turns_lists)
         self._key_values = import_module("rotel_sdk.open_telemetry.common.v1").KeyValue
 
@@ -115,7 +116,8 @@ class RotelProcessor:
     def _seen(self, rotel_span: RotelSpan, attributes: Attributes, resource: Attributes, scope: str) -> Seen | None:
         if not is_genai(attributes):
             return _seen_plain(rotel_span, attributes)
-        if problem_of(rotel_span):
+        if problem := problem_of(rotel_span):
+            self._tell_unpriced(problem)
             return None
         span = Span(
             name=rotel_span.name,
@@ -132,8 +134,14 @@ class RotelProcessor:
         try:
             return seen_genai(span, self._pipeline.process_span(span, Source.OTLP))
         except InputError as error:
-            logger.warning("a span passes without a price: %s", error)
+            self._tell_unpriced(str(error))
             return None
+
+    def _tell_unpriced(self, reason: str) -> None:
+        """Such spans come from broken or hostile senders, in any number: the first one is told."""
+        if not self._told_unpriced:
+            self._told_unpriced = True
+            logger.warning("otel-llmcost: a span passes without a price: %s. Further ones are not told.", reason)
 
     def _annotate(self, pairs: Any, attributes: Attributes, call: LLMCall) -> None:
         """Write the cost; what the span says of a cost under a name of others is overwritten."""

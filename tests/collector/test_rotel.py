@@ -190,6 +190,7 @@ def test_hostile_spans_pass_and_rotel_lives(rotel_agent: Path, tmp_path: Path) -
     found = {each.name: costs(each).get("llmcost.cost.usd") for each in spans}
     priced = {f"span {number}": 0.0045 for number in (1, 5, 6, 7, 9)}
     assert priced | dict.fromkeys(("span 2", "span 3", "span 4", "span 8")) == found
+    assert 1 == (tmp_path / "rotel.log").read_text().count("a span passes without a price: invalid trace_id")
 
 
 def test_the_configuration_is_the_file_and_the_environment(rotel_agent: Path, tmp_path: Path) -> None:
