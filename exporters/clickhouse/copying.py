@@ -64,6 +64,8 @@ TABLES: Final = (
     Source("restatement_chunks", "toString(restatement)", "restatement, place"),
     Source("restatements", "toString(id)", "id"),
     Source("detection_overrides", "''", "tuple()"),
+    Source("budgets", "name", "valid_from, version"),
+    Source("alert_acknowledgements", "''", "made_at, alert"),
     Source(
         CALLS,
         "toString(toDate32(ts, 'UTC'))",

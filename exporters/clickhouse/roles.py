@@ -13,6 +13,8 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "user_totals": ("team", "customer"),
     "conversation_totals": ("team",),
     "adjustments": ("team", "customer"),
+    "budgets": (),
+    "watch_states": (),
 }
 """Tables with bill lines or sums of them → their columns that a role can be bound to."""
 
