@@ -299,7 +299,14 @@ async def _send_evenly(port: int, messages: Sequence[bytes], per_s: float) -> li
 
         async def one(body: bytes, at: float) -> None:
             await asyncio.sleep(at - time.perf_counter())
-            await export(body, timeout=60)
+            while True:
+                try:
+                    await export(body, timeout=60)
+                    return
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    await asyncio.sleep(0.05)
 
         await asyncio.gather(*map(one, messages, due))
         return due
@@ -319,6 +326,7 @@ def main() -> None:
     parser.add_argument("--spans", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=2_000, help="spans of a message")
     parser.add_argument("--latency-spans", type=int, default=100, help="spans of a message whose latency is measured")
+    parser.add_argument("--per-s", type=float, default=20, help="messages a second whose latency is measured")
     parser.add_argument("--only", choices=PEERS)
     options = parser.parse_args()
     names = [options.only] if options.only else list(PEERS)
@@ -335,10 +343,12 @@ def main() -> None:
                 f" {row.peak_mb:8.0f}  {'yes' if row.priced else 'no'}",
                 flush=True,
             )
-    print(f"\nfrom sending to arrival, messages of {options.latency_spans} GenAI spans, 50 a second (ms)")
-    small = [genai_message(10**9 + n * options.latency_spans, options.latency_spans) for n in range(400)]
+    print(
+        f"\nfrom sending to arrival, messages of {options.latency_spans} GenAI spans, {options.per_s:g} a second (ms)"
+    )
+    small = [genai_message(10**9 + n * options.latency_spans, options.latency_spans) for n in range(300)]
     for name in names:
-        found = statistics.quantiles(latencies(name, small, 50), n=100)
+        found = statistics.quantiles(latencies(name, small, options.per_s), n=100)
         print(f"{name:14} p50 {found[49] * 1e3:8.2f}   p99 {found[98] * 1e3:8.2f}", flush=True)
 
 
