@@ -165,15 +165,14 @@ def end(process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM) -> Non
 
 @contextmanager
 def running_rotel(
-    agent: Path, directory: Path, next_port: int, *, processor: str | None = None, http_port: int = 0, **environ: str
+    agent: Path, directory: Path, next_port: int, *options: str, http_port: int = 0, **environ: str
 ) -> Iterator[int]:
-    """rotel with our processor file, or another; its OTLP/gRPC port."""
+    """rotel with our processor file; its OTLP/gRPC port."""
     port = free_port()
-    processor = processor or processor_path()
     command = [agent, "start", "--otlp-grpc-endpoint", f"127.0.0.1:{port}"]
     command += ["--otlp-http-endpoint", f"127.0.0.1:{http_port or free_port()}", "--pid-file", directory / "rotel.pid"]
     command += ["--exporter", "otlp", "--otlp-exporter-endpoint", f"http://127.0.0.1:{next_port}"]
-    command += ["--otlp-with-trace-processor", processor] if processor else []
+    command += ["--otlp-with-trace-processor", processor_path(), *options]
     environ = {"PATH": path_with_python(), **environ}
     with running(command, directory / "rotel.log", [port], clean_environment(**environ)):
         yield port

@@ -1,10 +1,14 @@
 """Our processor file in the real rotel."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
@@ -124,6 +128,64 @@ def test_every_field_of_a_span_but_the_costs_is_as_it_came(rotel_agent: Path, tm
     del received.scope_spans[0].spans[:]
     received.scope_spans[0].spans.extend([without_costs(first), second])
     assert MessageToDict(sent) == MessageToDict(received)
+    assert sent.SerializeToString(deterministic=True) == received.SerializeToString(deterministic=True)
+
+
+SCALARS = (
+    st.builds(lambda value: AnyValue(string_value=value), st.text(max_size=20))
+    | st.builds(lambda value: AnyValue(bool_value=value), st.booleans())
+    | st.builds(lambda value: AnyValue(int_value=value), st.integers(-(2**63), 2**63 - 1))
+    | st.builds(lambda value: AnyValue(double_value=value), st.floats(allow_nan=False))
+    | st.builds(lambda value: AnyValue(bytes_value=value), st.binary(max_size=20))
+    | st.just(AnyValue())
+)
+KEYS = st.text(max_size=10) | st.sampled_from(["user.id", "gen_ai.request.model", "gen_ai.usage.input_tokens"])
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.builds(lambda values: AnyValue(array_value=ArrayValue(values=values)), st.lists(inner, max_size=4))
+        | st.builds(
+            lambda fields: AnyValue(kvlist_value=KeyValueList(values=pairs(fields))),
+            st.dictionaries(KEYS, inner, max_size=4),
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def pairs(fields: dict[str, AnyValue]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=value) for key, value in fields.items()]
+
+
+@pytest.fixture(scope="module")
+def unbatched(rotel_agent: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Sink]]:
+    """One rotel for many messages; its port, and what stands behind it."""
+    sink = Sink()
+    with serving(sink) as next_port:
+        folder = tmp_path_factory.mktemp("rotel")
+        with running_rotel(rotel_agent, folder, next_port, "--disable-batching") as port:
+            yield port, sink
+    assert "otel-llmcost failed" not in (folder / "rotel.log").read_text()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(resource=st.dictionaries(KEYS, VALUES, max_size=3), attributes=st.dictionaries(KEYS, VALUES, max_size=6))
+def test_attributes_of_any_kind_come_out_as_they_went_in(
+    unbatched: tuple[int, Sink], resource: dict[str, AnyValue], attributes: dict[str, AnyValue]
+) -> None:
+    """On spans and resources, however they nest, whatever they say of a call."""
+    port, sink = unbatched
+    sink.received.clear()
+    sent = message(OtlpSpan(name="any", trace_id=bytes([1] * 16), span_id=bytes([1] * 8), start_time_unix_nano=5))
+    sent.resource.attributes.extend(pairs(resource))
+    sent.scope_spans[0].spans[0].attributes.extend(pairs(attributes))
+
+    send(port, sent)
+    sink.wait_for(1)
+
+    (received,) = sink.received
+    (found,) = received.scope_spans[0].spans
+    found.CopyFrom(without_costs(found))
     assert sent.SerializeToString(deterministic=True) == received.SerializeToString(deterministic=True)
 
 
