@@ -19,7 +19,16 @@ def python(code: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("module", ["otel_llmcost", "otel_llmcost.pipeline", "otel_llmcost.distro", "otel_llmcost.cli"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "otel_llmcost",
+        "otel_llmcost.pipeline",
+        "otel_llmcost.distro",
+        "otel_llmcost.cli",
+        "otel_llmcost.processors.rotel",
+    ],
+)
 def test_an_import_takes_in_none_of_the_extras(module: str) -> None:
     """What an application loads stays light."""
     loaded = python(f"import sys, {module}; print(*sys.modules)").split()
