@@ -64,7 +64,7 @@ TABLES: Final = (
     Source("restatement_chunks", "toString(restatement)", "restatement, place"),
     Source("restatements", "toString(id)", "id"),
     Source("detection_overrides", "''", "tuple()"),
-    Source("budgets", "name", "valid_from, version"),
+    Source("budgets", "budget", "written_at"),
     Source("alert_acknowledgements", "''", "made_at, alert"),
     Source(
         CALLS,
