@@ -3,11 +3,12 @@
 -- Cold start: no answer for a team before it was seen 5 days ago. Small change: the usual is taken as 1 USD at least,
 -- so nobody is woken for cents, and spend at an hour that is quiet as a rule still shows.
 -- One number column and label columns: Grafana makes each row an alert. `scope` keeps the total apart from a team,
--- whatever the team is called.
+-- whatever the team is called; `series` is the name that anomalies have for it.
 WITH toStartOfMinute($__toTime, 'UTC') AS until
 SELECT
     scope,
     team,
+    if(scope = 'total', 'total', concat('team=', team)) AS series,
     current_usd / greatest(usual_usd, 1) AS times_usual
 FROM
 (

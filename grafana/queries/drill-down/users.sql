@@ -1,5 +1,5 @@
 -- Who called: call by call up to 6 hours, and up to a day where more than teams, customers and users is chosen; longer
--- by whole days, the last 7 of the time range at most, and nothing where more is chosen.
+-- by whole days, the last 3 of the time range at most, and nothing where more is chosen.
 SELECT
     if(u.user = '', '(none)', u.user) AS user,
     if(u.team = '', '(none)', u.team) AS team,
@@ -23,7 +23,7 @@ FROM
     SELECT user, team, customer, calls, errors, tokens, cost_usd
     FROM {{owners}}
     WHERE {{only_owners}} AND {{range_s}} > 21600
-    AND day >= greatest(toDate($__fromTime, 'UTC'), toDate($__toTime, 'UTC') - 6) AND day <= toDate($__toTime, 'UTC')
+    AND day >= greatest(toDate($__fromTime, 'UTC'), toDate($__toTime, 'UTC') - 2) AND day <= toDate($__toTime, 'UTC')
     {{filters}}
     {{one_user}}
 ) AS u
