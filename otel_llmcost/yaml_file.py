@@ -89,6 +89,9 @@ class YamlFile:
         try:
             root = yaml.compose(text, Loader=_ExactLoader)
             data = parse_yaml(text)
+        except yaml.MarkedYAMLError as error:
+            place = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
+            raise ConfigError(f"{place}: not YAML: {' '.join(filter(None, (error.context, error.problem)))}") from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{name}: not YAML: {error}") from None
         if data is None:

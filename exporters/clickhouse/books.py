@@ -39,19 +39,23 @@ def archive_book(ledger: Ledger, book: PriceBook) -> bool:
 
 
 def archived_book(ledger: Ledger, version: str) -> PriceBook:
-    """A book out of the archive.
+    """A book out of the archive; the version of price data alone is that data without price files.
 
     Raises:
         InputError: it is not there, or cannot be read; the text names the nearest one.
         DeliveryError: the ledger does not answer.
     """
     found = ledger.query(
-        "SELECT document FROM price_books FINAL WHERE version = {version:String}", {"version": version}
+        "SELECT document FROM price_books FINAL WHERE version = {version:String} OR data_version = {version:String}"
+        " ORDER BY version = {version:String} DESC LIMIT 1",
+        {"version": version},
     )
     if not found.rows:
         known = archived_versions(ledger)
         raise InputError(f"the ledger has no price book {version!r}{nearest(version, known) if known else ', nor any'}")
     book = from_archive(str(found.rows[0][0]))
+    if book.version != version and book.data_version == version:
+        return PriceBook(book.snapshot, version, None, book.as_of_s)
     if book.version != version:
         raise InputError(f"the archived price book {version!r} calls itself {book.version!r}; it is not used")
     return book

@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
+from otel_llmcost.cli.actions import run_action
 from otel_llmcost.cli.ledger import add_config_option
 from otel_llmcost.cli.masking import mask_passwords
 from otel_llmcost.cli.table import print_table
@@ -61,8 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    code: int = args.act(args)
-    return code
+    return run_action(args)
 
 
 def explain(environ: Mapping[str, str], path: Path | None) -> list[Explained]:

@@ -12,6 +12,7 @@ from otel_llmcost.cli import (
     prices_missing,
     prices_show,
 )
+from otel_llmcost.cli.actions import add_actions, run_action
 
 NAME: Final = "prices"
 HELP: Final = "list, explain, compare and check prices"
@@ -33,14 +34,9 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the actions."""
     parser.epilog = _EPILOG
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
-    for action in ACTIONS:
-        below = actions.add_parser(action.NAME, help=action.HELP, description=action.HELP)
-        action.configure(below)
-        below.set_defaults(act=action.run)
+    add_actions(parser, ACTIONS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    code: int = args.act(args)
-    return code
+    return run_action(args)

@@ -84,8 +84,9 @@ def run(args: argparse.Namespace) -> int:
     book = configured_book(load_settings(os.environ, args.config))
     rows = list(rows_of(book, args.seller or "*", args.model or "*", at_ns(args.at)))
     if not rows:
-        sellers = sorted(sellers_of(book.snapshot))
-        unknown = args.seller and not any(matches((args.seller,), seller) for seller in sellers)
+        sellers = sorted({*sellers_of(book.snapshot), *(seller for seller, _ in _own(book))})
+        wanted = canonical_seller(args.seller or "*")
+        unknown = not any(matches((wanted,), seller) for seller in sellers)
         hint = f"no seller {args.seller!r}{nearest(args.seller, sellers)}" if unknown else "try another pattern"
         raise InputError(f"no model matches: {hint}")
     if args.json:

@@ -102,6 +102,7 @@ def _way_out(unknown: Sequence["Missing"], wanted: Sequence["Missing"], ledger: 
 
 def _snippet(rows: Sequence["Missing"]) -> list[str]:
     renamed = [row for row in rows if row.nearest and row.reason.startswith("unknown_model")]
+    renamed += [row for row in rows if row.reason.startswith("unmapped_model")]
     own = [row for row in rows if row not in renamed]
     lines = []
     for section, members in (("deployments", renamed), ("models", own)):
@@ -109,12 +110,15 @@ def _snippet(rows: Sequence["Missing"]) -> list[str]:
         for row in members:
             lines += [f"  - id: {_entry_id(row)}", f"    from: {row.first:%Y-%m-%d}"]
             lines += [f"    provider: {_quoted(row.provider)}", f"    model: {_quoted(row.model)}"]
-            what = f"base_model: {_quoted(row.nearest[0])}  # if it is that" if members is renamed else _RATES
-            lines.append(f"    {what}")
+            lines.append(f"    {_price(row) if members is renamed else _RATES}")
     return lines
 
 
 _RATES: Final = "rates: {input: …, output: …}"
+
+
+def _price(row: "Missing") -> str:
+    return f"base_model: {_quoted(row.nearest[0])}  # if it is that" if row.nearest else "base_model: …"
 
 
 def _entry_id(row: "Missing") -> str:

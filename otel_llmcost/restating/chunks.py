@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_llmcost.exporters.clickhouse.client import Ledger
+from otel_llmcost.restating.repricing import CALL_COLUMNS, MONEY_COLUMNS, WORD_COLUMNS
 from otel_llmcost.restating.scope import Scope
 
 if TYPE_CHECKING:
@@ -15,52 +16,7 @@ CHUNK_LINES: Final = 100_000
 BEGINNING: Final = b""
 _DAY_OFFSET: Final = 1 << 31  # days before 1970 are negative
 
-PRICING_COLUMNS: Final = (
-    "call_id",
-    "version",
-    "source",
-    "ts",
-    "duration_ms",
-    "provider",
-    "host",
-    "operation",
-    "model",
-    "requested_model",
-    "service",
-    "environment",
-    "streaming",
-    "outcome",
-    "http_status",
-    "error_type",
-    "service_tier",
-    "price_context",
-    "team",
-    "feature",
-    "customer",
-    "user",
-    "session",
-    "agent",
-    "workflow",
-    "run",
-    "tags",
-    "usage_known",
-    "usage_rule",
-    "usage_flags",
-    "buckets",
-    "reported_cost_usd",
-    "cost_usd",
-    "list_cost_usd",
-    "input_cost_usd",
-    "output_cost_usd",
-    "cache_read_cost_usd",
-    "cache_write_cost_usd",
-    "other_cost_usd",
-    "cache_savings_usd",
-    "status",
-    "reason",
-    "price_id",
-    "price_book",
-)
+PRICING_COLUMNS: Final = ("version", *CALL_COLUMNS, *MONEY_COLUMNS, *WORD_COLUMNS)
 """What a price depends on, and what it was."""
 
 

@@ -225,3 +225,5 @@ _READERS: Final[Mapping[str, Callable[["pa.ChunkedArray"], list[Any]]]] = {
     "reported_cost_usd": _as_is,
     **{name: _reader(name) for name in _SAME},
 }
+CALL_COLUMNS: Final = tuple(_READERS)
+"""What a call is read from."""

@@ -74,14 +74,21 @@ def ledger_total(ledger: Ledger) -> Decimal:
 
 
 def contents(ledger: Ledger) -> dict[str, list[int]]:
-    """What every table holds, also what a view hides: rows and a checksum of them, whatever is merged meanwhile."""
+    """What every table holds, also what a view hides: rows and a checksum of them, whatever is merged meanwhile.
+
+    Details that are kept for some days only are left out: the calls of these tests are older, and a merge drops them.
+    """
     tables = ledger.query(
         "SELECT name, engine LIKE '%Replacing%' FROM system.tables"
         " WHERE database = {database:String} AND engine LIKE '%MergeTree'",
         {"database": ledger.url.database},
     ).rows
-    return {name: _content(ledger, f"{name} FINAL" if replacing else name) for name, replacing in tables}
+    return {name: _content(ledger, name, "FINAL" if replacing else "") for name, replacing in tables}
 
 
-def _content(ledger: Ledger, table: str) -> list[int]:
-    return list(ledger.query(f"SELECT count(), groupBitXor(sipHash64(toString(tuple(*)))) FROM {table}").rows[0])
+def _content(ledger: Ledger, table: str, final: str) -> list[int]:
+    described = ledger.query(f"DESCRIBE TABLE {table}").rows  # a name first, how long it is kept last
+    dropped = [row[0] for row in described if row[-1]]
+    columns = f"* EXCEPT ({', '.join(dropped)})" if dropped else "*"
+    sql = f"SELECT count(), groupBitXor(sipHash64(toString(tuple({columns})))) FROM {table} {final}"
+    return list(ledger.query(sql).rows[0])

@@ -83,6 +83,18 @@ def test_restate_prices_the_ledger_again(run: Run, url: str, contract: str) -> N
     assert (None, 0) == (again["restatement"], again["changed"])
 
 
+def test_price_data_of_the_archive_is_a_book_without_price_files(run: Run, url: str, contract: str) -> None:
+    """
+    The contract's book is archived; the version of its data alone takes the contract back.
+    """
+    run("restate", "--overlays", contract, "--yes")
+
+    code, out, _ = run("restate", "--book", LIST.data_version, "--yes", "--json")
+
+    assert (0, LIST.version, 30) == (code, json.loads(out)["book"], json.loads(out)["changed"])
+    assert total_of(CALLS, LIST) == total(url)
+
+
 def test_the_table_names_what_to_do_next(run: Run, contract: str) -> None:
     """
     People get a total line, unpriced counts and the query that charges the difference back.
