@@ -25,12 +25,16 @@ def program() -> Path:
     return BINARY
 
 
-def run(program: Path, up: Up, password: str, what: str) -> dict[str, Any]:
+def start(program: Path, up: Up, *arguments: str) -> "subprocess.CompletedProcess[str]":
     address = f"127.0.0.1:{up.ports['ClickHouse']}"
     environ = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-    done = subprocess.run(
-        [program, address, password, what], capture_output=True, text=True, timeout=60, env=environ, check=False
+    return subprocess.run(
+        [program, address, *arguments], capture_output=True, text=True, timeout=60, env=environ, check=False
     )
+
+
+def run(program: Path, up: Up, *arguments: str) -> dict[str, Any]:
+    done = start(program, up, *arguments)
     assert 0 == done.returncode, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -66,3 +70,28 @@ def test_clickhouse_go_inserts_where_it_may(program: Path, writable: Up) -> None
 
     assert 1_000 == found["rows"]
     assert ("0.000000000001", "2026-11-22T10:11:12.123456789Z") == (found["last"]["d"], found["last"]["t"])
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "deflate"])
+def test_clickhouse_go_may_compress(program: Path, up: Up, writable: Up, compression: str) -> None:
+    """By content encodings, gzip as Grafana's plugin asks for it: both ways, errors included."""
+    read = run(program, up, "", "read", compression)
+    written = run(program, writable, "pa:ss wörd", "write", compression)
+
+    assert (300_000, 0, "0.009") == (read["many"], read["empty"], read["cost"])
+    assert "Code: 60. DB::Exception: " in read["error"]
+    assert 1_000 <= written["rows"]
+
+
+def test_brotli_is_refused_in_words(program: Path, writable: Up) -> None:
+    """The answer names the encodings that are taken."""
+    assert "'br' is not supported: " in start(program, writable, "pa:ss wörd", "write", "br").stderr
+
+
+@pytest.mark.parametrize("method", ["lz4", "zstd"])
+def test_compression_of_blocks_is_refused(program: Path, up: Up, method: str) -> None:
+    """Frames with checksums of ClickHouse's own: the program ends with an error, and status 501."""
+    done = start(program, up, "", "read", method)
+
+    assert 1 == done.returncode
+    assert "501" in done.stderr

@@ -1,7 +1,7 @@
 // Reads and writes the ClickHouse port with clickhouse-go over HTTP, the driver of Grafana's ClickHouse plugin and of
 // the OpenTelemetry Collector's ClickHouse exporter, and prints what it found as one JSON object.
 //
-//	clickhouse_go <host:port> <password> read|write
+//	clickhouse_go <host:port> <password> read|write [none|gzip|deflate|br|lz4|zstd]
 package main
 
 import (
@@ -93,12 +93,25 @@ func write(ctx context.Context, conn driver.Conn) map[string]any {
 	}
 }
 
+var compressions = map[string]clickhouse.CompressionMethod{
+	"none":    clickhouse.CompressionNone,
+	"gzip":    clickhouse.CompressionGZIP,
+	"deflate": clickhouse.CompressionDeflate,
+	"br":      clickhouse.CompressionBrotli,
+	"lz4":     clickhouse.CompressionLZ4,
+	"zstd":    clickhouse.CompressionZSTD,
+}
+
 func main() {
-	conn, err := clickhouse.Open(&clickhouse.Options{
+	options := &clickhouse.Options{
 		Protocol: clickhouse.HTTP,
 		Addr:     []string{os.Args[1]},
 		Auth:     clickhouse.Auth{Database: "llmcost", Username: "default", Password: os.Args[2]},
-	})
+	}
+	if len(os.Args) > 4 {
+		options.Compression = &clickhouse.Compression{Method: compressions[os.Args[4]]}
+	}
+	conn, err := clickhouse.Open(options)
 	check(err)
 	ctx := context.Background()
 	check(conn.Ping(ctx))
