@@ -59,6 +59,7 @@ class PriceBook:
         self._finder = Finder(snapshot)
         self._found: dict[tuple[str, str], Found] = {}
         self._timelines: dict[tuple[object, ...], Timeline] = {}
+        self._named: dict[tuple[str, str, str, str], bool] = {}
         self._own: dict[int, tuple[Rates, Price]] = {}
         self._marked: dict[tuple[int, str], tuple[Price, Price]] = {}
 
@@ -70,8 +71,13 @@ class PriceBook:
     def price_of(self, call: LLMCall) -> Price | NoPrice:
         """The price that held for a call when it started."""
         overlay = self.overlay
-        if overlay is not None and overlay.names_models and (own := self._own_price(call, overlay)) is not None:
-            return own
+        if overlay is not None and overlay.names_models:
+            names = (call.provider, call.model, call.requested_model, call.host)
+            named = self._named.get(names)
+            if named is None:
+                named = keep(self._named, names, self._has_own_name(call, overlay))
+            if named and (own := self._own_price(call, overlay)) is not None:
+                return own
         context = call.price_context
         key: tuple[object, ...] = (call.provider, call.model, call.requested_model, call.service_tier)
         if context:
@@ -103,6 +109,10 @@ class PriceBook:
         return self._finder.suggest(provider, model, limit)
 
     # one's own prices
+
+    @staticmethod
+    def _has_own_name(call: LLMCall, overlay: PriceOverlay) -> bool:
+        return any(overlay.names(call.provider, name, call.host) for name in (call.model, call.requested_model))
 
     def _own_price(self, call: LLMCall, overlay: PriceOverlay) -> Price | NoPrice | None:
         """What the overlay knows of the names of a call; None where the book has to.

@@ -33,6 +33,9 @@ class PriceOverlay(Protocol):
     def names_models(self) -> bool:
         """Whether there is a name that `redirect` or `own_rates` knows; nothing is asked of them otherwise."""
 
+    def names(self, provider: str, model: str, host: str) -> bool:
+        """Whether one of them can know that name, at any time; of a call that has no such name nothing is asked."""
+
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         """Seller, model and reason of a name of one's own (a deployment, an inference profile); None for any other."""
 

@@ -8,7 +8,7 @@ from otel_llmcost.call import ESTIMATE_RULE, Amounts, AmountsDraft, Bucket, Cost
 from otel_llmcost.money import EXACT, MAX_PICO_USD, QUANTUM, ZERO, pico_of, usd_of
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.compiled import OTHER, PARTS, PLACES, Level, Price, both
-from otel_llmcost.pricing.overlay import PriceOverlay
+from otel_llmcost.pricing.overlay import OwnPrice
 from otel_llmcost.pricing.rates import NoPrice
 from otel_llmcost.usage import UNREADABLE
 
@@ -18,7 +18,6 @@ OUT_OF_RANGE: Final = "amount_out_of_range"
 
 _OK: Final = Outcome.OK  # a member looked up in its enumeration takes as long as a bucket to be charged
 _EXACT: Final = Status.EXACT
-_amounts_of = Amounts.of_pico
 _multiply = EXACT.multiply  # as `usd_of`, without a call
 
 
@@ -52,41 +51,36 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
     status, reason = _EXACT, rates.reason
     if usage.flags or call.outcome is not _OK or usage.rule.startswith(ESTIMATE_RULE):
         status, reason = _status(call, reason)
-    amounts = AmountsDraft(tuple(parts)).frozen()
+    listed = AmountsDraft(tuple(parts)).frozen()
     savings_usd = _multiply(saved, QUANTUM) if saved else ZERO
-    cost = CostDraft(
-        status, reason, amounts, amounts, savings_usd, call.reported_usd, rates.price_id, book.version
+    own = None if book.overlay is None else book.overlay.own_price(call, price)
+    if own is not None:
+        return _own_cost(own, call, book, price, (status, reason, listed, savings_usd))
+    return CostDraft(
+        status, reason, listed, listed, savings_usd, call.reported_usd, rates.price_id, book.version
     ).frozen()
-    return cost if book.overlay is None else _with_own_price(cost, call, book.overlay, price)
 
 
-def _with_own_price(cost: Cost, call: LLMCall, overlay: PriceOverlay, price: Price) -> Cost:
-    """The cost with what the call is charged instead of its list price, where it is."""
-    own = overlay.own_price(call, price)
-    if own is None:
-        return cost
+def _own_cost(
+    own: OwnPrice, call: LLMCall, book: PriceBook, price: Price, by_list: tuple[Status, str, Amounts, Decimal]
+) -> Cost:
+    """The cost where the call is charged something else than its list price, which comes to `by_list`."""
     charged = _charged(call, own.price)
     if sum(charged) >= MAX_PICO_USD:
-        return Cost(
-            Status.UNPRICED,
-            OUT_OF_RANGE,
-            reported_usd=cost.reported_usd,
-            price_id=cost.price_id,
-            price_book=cost.price_book,
-        )
-    assert cost.list is not None  # only what has a list price gets here
-    status = Status.ESTIMATED if own.estimated and cost.status is _EXACT else cost.status
-    draft = CostDraft(
+        return _unpriced(OUT_OF_RANGE, call, book, price.rates.price_id)
+    status, reason, listed, savings_usd = by_list
+    if own.estimated and status is _EXACT:
+        status = Status.ESTIMATED
+    return CostDraft(
         status,
-        both(cost.reason, own.reason),
-        cost.list,
-        _amounts_of(charged),
-        cost.cache_savings_usd,
-        cost.reported_usd,
-        cost.price_id,
-        cost.price_book,
-    )
-    return draft.frozen()
+        f"{reason}; {own.reason}" if reason else own.reason,
+        listed,
+        AmountsDraft(tuple(charged)).frozen(),
+        savings_usd,
+        call.reported_usd,
+        price.rates.price_id,
+        book.version,
+    ).frozen()
 
 
 def _charged(call: LLMCall, price: Price) -> list[int]:
@@ -136,8 +130,10 @@ def _priced(call: LLMCall, book: PriceBook, price: Price) -> Cost:
     if status is Status.EXACT and rates.estimated:
         status = Status.ESTIMATED
     saved = _saved(counts, level)
-    cost = Cost(status, reason, amounts, amounts, saved, call.reported_usd, rates.price_id, book.version)
-    return cost if book.overlay is None else _with_own_price(cost, call, book.overlay, price)
+    own = None if book.overlay is None else book.overlay.own_price(call, price)
+    if own is not None:
+        return _own_cost(own, call, book, price, (status, reason, amounts, saved))
+    return Cost(status, reason, amounts, amounts, saved, call.reported_usd, rates.price_id, book.version)
 
 
 def billed(counts: Mapping[Bucket, int], price: Price) -> Mapping[Bucket, int]:

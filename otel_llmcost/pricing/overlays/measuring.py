@@ -25,6 +25,9 @@ class Measuring:
         self.version = overlays.version
         self.names_models = overlays.names_models
 
+    def names(self, provider: str, model: str, host: str) -> bool:
+        return self._overlays.names(provider, model, host)
+
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         return self._overlays.redirect(provider, model, host, at_ns)
 

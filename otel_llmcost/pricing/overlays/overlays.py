@@ -76,6 +76,8 @@ class Overlays:
         rules = rules_of(file)
         self._models: Ranked[PrivateModel] = Ranked(rules["models"])
         self._deployments: Ranked[Deployment] = Ranked(rules["deployments"])
+        self.names_models = bool(self._deployments or self._models)
+        """Whether there are deployments or private models."""
         self._sections = {section: Ranked(rules[section]) for section in CONDITIONAL}
         self._boundaries = self._boundaries_of([*chain(*rules.values())])
         self._amortised = {rule.entry.id for rule in self._models.rules if depends_on_month(rule)}
@@ -90,10 +92,10 @@ class Overlays:
 
     # what the book asks
 
-    @property
-    def names_models(self) -> bool:
-        """Whether there are deployments or private models."""
-        return bool(self._deployments or self._models)
+    def names(self, provider: str, model: str, host: str) -> bool:
+        """Whether a deployment or a private model has that name, at any time."""
+        values = {"provider": provider, "model": model.lower(), "host": host.lower()}
+        return bool(self._deployments.matching(values) or self._models.matching(values))
 
     def redirect(self, provider: str, model: str, host: str, at_ns: int) -> tuple[str, str, str] | None:
         """Seller, model and reason of a name of one's own; None where it is no such name."""
@@ -118,7 +120,8 @@ class Overlays:
 
     def plan(self, call: LLMCall, price_id: str) -> Plan | None:
         """What holds for a call that is priced by that row; None where nothing does."""
-        scope = self._scope(price_id)
+        scopes = self._scopes
+        scope = scopes[price_id] if price_id in scopes else _keep(scopes, price_id, self._find_scope(price_id))
         if scope is None:
             return None
         key = (price_id, bisect_right(scope.boundaries, call.start_ns), *[get(call) for get in scope.getters])
@@ -185,12 +188,6 @@ class Overlays:
         return {"format": 1, **document, "fx": self._fx.to_document(currencies)}
 
     # working it out
-
-    def _scope(self, price_id: str) -> _Scope | None:
-        found = self._scopes.get(price_id, _UNSEEN)
-        if found is _UNSEEN:
-            found = _keep(self._scopes, price_id, self._find_scope(price_id))
-        return found  # type: ignore[return-value]
 
     def _boundaries_of(self, rules: Sequence[Rule[Any]]) -> Sequence[int]:
         """Times at which another price may begin to hold."""
