@@ -109,10 +109,10 @@ def add_shadows(filled: dict[str, list[Any]], blanks: Mapping[str, Any]) -> None
     reaching = [row for row in rows if not row[3] * HOUR_NS <= row[2] % DAY_NS < DAY_NS - row[3] * HOUR_NS]
     if not reaching:
         return
-    last = {call_id: place for place, (call_id, *_) in enumerate(reaching)}
+    last = {(call_id, version): place for place, (call_id, version, *_) in enumerate(reaching)}
     before, after = [], []
     for place, (call_id, version, start_ns, skew) in enumerate(reaching):
-        marks = after if last[call_id] == place else before
+        marks = after if last[call_id, version] == place else before
         for day_ns in other_days(start_ns, skew):
             marks.append({**blanks, "call_id": call_id, "version": version, "ts": day_ns, "skew_h": skew, "shadow": 1})
     for name, column in filled.items():

@@ -1,7 +1,9 @@
 """Shadows: in a model of the table, and of any records of a call exactly one is a line."""
 
+import os
+
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rollup_account import HOUR_NS
 
@@ -78,6 +80,7 @@ def records(draw: st.DrawFn) -> LLMCall:
     )
 
 
+@settings(max_examples=2_000 if "LLMCOST_LONG" in os.environ else 300)
 @given(st.lists(st.lists(records(), min_size=1, max_size=3), min_size=1, max_size=3))
 def test_of_any_records_of_a_call_one_is_a_line(batches: list[list[LLMCall]]) -> None:
     """
