@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from otel_llmcost import __version__
 from otel_llmcost.cli import (
     anomalies,
+    budgets,
     config,
     explain,
     import_usage,
@@ -40,6 +41,7 @@ __all__ = [
     "COMMANDS",
     "EXIT_CODES",
     "anomalies",
+    "budgets",
     "build_parser",
     "config",
     "explain",
@@ -98,6 +100,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     import_usage,
     query,
     anomalies,
+    budgets,
     explain,
     prices,
     restate,

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS {database}.budgets
     note       String,
     written_at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')
 )
-ENGINE = MergeTree
+ENGINE = ReplacingMergeTree
 ORDER BY (budget, written_at);
 
 -- How far each budget of a day is: `SELECT * FROM budget_status_on(day = '2026-11-24')`, with what the ledger has until
@@ -54,19 +54,22 @@ WITH
     spent_by AS
     (
         SELECT
-            mapFilter((name, value) -> has(used, name), map(
-                'environment', d.environment, 'service', d.service, 'provider', d.provider, 'model', d.model,
-                'team', d.team, 'feature', d.feature, 'customer', d.customer)) AS who,
+            if(has(used, 'environment'), d.environment, '') AS by_environment,
+            if(has(used, 'service'), d.service, '') AS by_service,
+            if(has(used, 'provider'), d.provider, '') AS by_provider,
+            if(has(used, 'model'), d.model, '') AS by_model,
+            if(has(used, 'team'), d.team, '') AS by_team,
+            if(has(used, 'feature'), d.feature, '') AS by_feature,
+            if(has(used, 'customer'), d.customer, '') AS by_customer,
             sumIf(d.cost_usd, d.day = today) AS day_usd,
             sumIf(d.cost_usd, d.day >= toStartOfWeek(today, 1)) AS week_usd,
             sumIf(d.cost_usd, d.day >= toStartOfMonth(today)) AS month_usd,
-            sum(d.cost_usd) AS all_usd,
             sumIf(d.cost_usd, d.day >= toStartOfQuarter(today)) AS quarter_usd,
             sumIf(d.cost_usd, d.day >= week_ago AND d.day < today) AS recent_usd,
             min(d.day) AS known_since
         FROM {database}.calls_daily AS d
         WHERE d.day >= first_day AND d.day <= today
-        GROUP BY who
+        GROUP BY by_environment, by_service, by_provider, by_model, by_team, by_feature, by_customer
     ),
     spent AS
     (
@@ -80,8 +83,12 @@ WITH
             toFloat64(ifNull(sum(s.recent_usd), 0))
                 / greatest(1, least(7, dateDiff('day', min(s.known_since), today))) AS usd_per_day
         FROM budgets_now AS b
-        LEFT JOIN spent_by AS s ON 1 = 1
-        WHERE arrayAll(name -> has(b.scope[name], s.who[name]), mapKeys(b.scope))
+        CROSS JOIN spent_by AS s
+        WHERE arrayAll(
+            name -> has(b.scope[name], map(
+                'environment', s.by_environment, 'service', s.by_service, 'provider', s.by_provider, 'model', s.by_model,
+                'team', s.by_team, 'feature', s.by_feature, 'customer', s.by_customer)[name]),
+            mapKeys(b.scope))
         GROUP BY budget
     )
 SELECT
