@@ -20,6 +20,7 @@ from otel_llmcost.cli.restating_options import (
     money,
     print_idle,
     scope_of,
+    shown_on,
 )
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, InputError
@@ -120,10 +121,7 @@ def _restated(args: argparse.Namespace, ledger: "Ledger", scope: Scope, book: "P
 
     title = "pricing again" if args.dry_run else "restating"
     with progress(title, sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar(done / max(total, 1), f"{done:,} of {total:,} lines")
-
+        show = shown_on(bar)
         if args.dry_run:
             return dry_run(ledger, scope, book, show)
         who = args.who or _user()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.cli.ledger import add_ledger_options
 from otel_llmcost.cli.prices_sources import book_named
+from otel_llmcost.cli.progress import Show as Bar
+from otel_llmcost.cli.progress import progress
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, nearest
 from otel_llmcost.exporters.clickhouse.client import Ledger
@@ -23,6 +25,7 @@ from otel_llmcost.settings import Settings
 
 if TYPE_CHECKING:
     from otel_llmcost.pricing.overlays.idle import Idle
+    from otel_llmcost.restating.chunks import Show
     from otel_llmcost.restating.trueing import Sent
 
 NO_OVERLAYS: Final = "none"
@@ -113,8 +116,14 @@ def measured(
     if args.as_expected:
         return book, []
     now = datetime.now(UTC)
-    book = trued_up(book, ledger, scope, now, sent or AS_IT_WAS)
+    with progress("measuring months", sys.stderr) as bar:
+        book = trued_up(book, ledger, scope, now, sent or AS_IT_WAS, shown_on(bar))
     return book, idle_in(book, ledger, scope, now)
+
+
+def shown_on(bar: Bar) -> "Show":
+    """A progress bar that counts lines."""
+    return lambda done, total: bar(done / max(total, 1), f"{done:,} of {total:,} lines")
 
 
 def print_idle(idle: "Sequence[Idle]") -> None:

@@ -15,6 +15,7 @@ from otel_llmcost.cli.restating_options import (
     measured,
     print_idle,
     scope_of,
+    shown_on,
 )
 from otel_llmcost.cli.table import print_table
 from otel_llmcost.errors import ConfigError, InputError, nearest
@@ -75,14 +76,11 @@ def run(args: argparse.Namespace) -> int:
     changes += [parse_change("--discount", text) for text in args.discount]
     assumptions = Assumptions([parse_target(text) for text in args.model_map], changes, args.batch)
     by, scope, settings = _dimensions(args.by), scope_of(args), settings_with_ledger(args)
-    with open_ledger(settings, read_only=True) as ledger, progress("pricing", sys.stderr) as bar:
+    with open_ledger(settings, read_only=True) as ledger:
         book = book_of(args, settings, ledger)
         book, idle = measured(args, book, ledger, scope, assumptions.sent(book, scope))
-
-        def show(done: int, total: int) -> None:
-            bar(done / max(total, 1), f"{done:,} of {total:,} lines")
-
-        comparison = what_if(ledger, scope, book, assumptions, by=by, show=show)
+        with progress("pricing", sys.stderr) as bar:
+            comparison = what_if(ledger, scope, book, assumptions, by=by, show=shown_on(bar))
     for told in assumptions.fitting_nothing():
         print(f"{told}: fits no line; names are those of the columns provider and model", file=sys.stderr)
     if args.json:
@@ -114,7 +112,7 @@ def _print(comparison: "Comparison", book: str) -> None:
     if comparison.unpriced_both:
         print(f"{comparison.unpriced_both:,} lines have no price either way")
     if comparison.other_books:
-        print(f"{comparison.other_books:,} lines were priced with other books, whose difference is in the delta too")
+        print(f"{comparison.other_books:,} lines were priced with other books; what those differ by is in the delta too")
     if comparison.not_measured:
         print(
             f"{comparison.not_measured:,} lines rest on what a month was expected to come to, and it is over: the"

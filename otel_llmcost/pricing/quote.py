@@ -54,11 +54,11 @@ def price_call(call: LLMCall, book: PriceBook) -> Cost:
     listed = AmountsDraft(tuple(parts)).frozen()
     savings_usd = _multiply(saved, QUANTUM) if saved else ZERO
     own = None if book.overlay is None else book.overlay.own_price(call, price)
-    if own is not None:
-        return _own_cost(own, call, book, price, (status, reason, listed, savings_usd))
-    return CostDraft(
-        status, reason, listed, listed, savings_usd, call.reported_usd, rates.price_id, book.version
-    ).frozen()
+    return (
+        CostDraft(status, reason, listed, listed, savings_usd, call.reported_usd, rates.price_id, book.version).frozen()
+        if own is None
+        else _own_cost(own, call, book, price, (status, reason, listed, savings_usd))
+    )
 
 
 def _own_cost(

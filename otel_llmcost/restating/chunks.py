@@ -1,6 +1,6 @@
 """Lines of the ledger, chunk by chunk in the order of their days and ids, as Arrow tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,8 @@ from otel_llmcost.restating.scope import Scope
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Show = Callable[[int, int], None]
+"""Told the lines done and the lines in all."""
 CHUNK_LINES: Final = 100_000
 """About 100 MB in memory at a time."""
 BEGINNING: Final = b""

@@ -5,7 +5,6 @@ far the run is (`restatement_chunks`). Killed anywhere, the same command goes on
 the chunk in hand is done again, and writing a row again changes nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from otel_llmcost.exporters.clickhouse.settling import TouchedHours
 from otel_llmcost.exporters.clickhouse.writer import TABLE
 from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.restating import journal
-from otel_llmcost.restating.chunks import CHUNK_LINES, Chunk, chunks, count_lines
+from otel_llmcost.restating.chunks import CHUNK_LINES, Chunk, Show, chunks, count_lines
 from otel_llmcost.restating.rewriting import new_versions, restated_after, shadows_of, start_times
 from otel_llmcost.restating.scope import Scope
 from otel_llmcost.restating.summary import Summary
@@ -24,9 +23,6 @@ from otel_llmcost.restating.vectors import BookPrices
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Show = Callable[[int, int], None]
-"""Told the lines done and the lines in all."""
 
 _NOBODY: Final[Show] = lambda _done, _all: None  # noqa: E731
 

@@ -12,7 +12,7 @@ from otel_llmcost.pricing.overlays.idle import Idle, idle_costs
 from otel_llmcost.pricing.overlays.measuring import Measuring, true_up
 from otel_llmcost.pricing.overlays.overlays import Overlays
 from otel_llmcost.pricing.overlays.periods import month_at, months_between
-from otel_llmcost.restating.chunks import chunks
+from otel_llmcost.restating.chunks import Show, chunks, count_lines
 from otel_llmcost.restating.repricing import SLICE_LINES, calls_of
 from otel_llmcost.restating.scope import Scope, nanoseconds, parse_moment
 
@@ -22,11 +22,19 @@ Sent = Callable[[LLMCall], LLMCall]
 AS_IT_WAS: Final[Sent] = lambda call: call  # noqa: E731
 
 
-def trued_up(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime, sent: Sent = AS_IT_WAS) -> PriceBook:
+def trued_up(  # noqa: PLR0913, PLR0917 - each is a choice of its own
+    book: PriceBook,
+    ledger: Ledger,
+    scope: Scope,
+    now: datetime,
+    sent: Sent = AS_IT_WAS,
+    show: Show = lambda _done, _all: None,
+) -> PriceBook:
     """The book with what the whole months of a scope came to; months that are not over keep their expectation.
 
     All calls of those months are measured, whatever sellers or models the scope chooses, as `sent` makes them. A credit
-    is used up month after month, so with one the months since its begin are measured too.
+    is used up month after month, so with one the months since its begin are measured too. `show` is told the lines read
+    and to be read: each as often as one kind of entry rests on another.
 
     Raises:
         DeliveryError: the ledger does not answer.
@@ -38,13 +46,18 @@ def trued_up(book: PriceBook, ledger: Ledger, scope: Scope, now: datetime, sent:
     if months.start is not None and months.end is not None and months.start >= months.end:
         return book
 
+    done, total = 0, count_lines(ledger, months) * overlays.passes
+
     def price_period(measuring: Measuring) -> None:
+        nonlocal done
         measured = PriceBook(book.snapshot, book.data_version, measuring)
         for chunk in chunks(ledger, months):
             for begin in range(0, chunk.lines.num_rows, SLICE_LINES):
                 for call in calls_of(chunk.lines.slice(begin, SLICE_LINES)):
                     if call is not None:
                         cost_of(sent(call), measured)
+            done += chunk.lines.num_rows
+            show(done, max(total, done))
 
     return PriceBook(book.snapshot, book.data_version, true_up(overlays, price_period), book.as_of_s)
 

@@ -14,7 +14,7 @@ from otel_llmcost.pricing.book import PriceBook
 from otel_llmcost.pricing.overlays.patterns import matches
 from otel_llmcost.pricing.overlays.totals import MEASURED
 from otel_llmcost.providers.sellers import canonical_seller, seller_named
-from otel_llmcost.restating.chunks import CHUNK_LINES, chunks, count_lines
+from otel_llmcost.restating.chunks import CHUNK_LINES, Show, chunks, count_lines
 from otel_llmcost.restating.repricing import Repriced, reprice
 from otel_llmcost.restating.scope import Scope
 from otel_llmcost.restating.summary import Summary
@@ -24,8 +24,6 @@ BATCH: Final[Mapping[str, str]] = {"processing": "batch"}
 REASON: Final = "reason"
 ESTIMATE: Final = "_estimate)"
 """How a reason ends the mark of what a month is expected to come to."""
-
-Show = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
