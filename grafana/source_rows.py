@@ -62,6 +62,7 @@ class Panel:
     fill: Mapping[str, str] = field(default_factory=dict)
     reuse: int | None = None
     shows: str = ""  # the column of the result that a stat shows
+    calc: str = "lastNotNull"  # what of it, where the result has several rows
     promql: str = ""
     thresholds: Mapping[str, float | None] = field(default_factory=lambda: {"text": None})
     decimals: int | None = None
@@ -88,20 +89,31 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One rule: the query gives label columns and one number, `above` is the bound. Seconds unless said."""
+    """One rule. It asks the ledger (`query`: label columns and one number), a metric (`promql`), or either.
+
+    It fires where the number is above `above` for `pending`. In `summary` and `description`, {label} stands for a label
+    and {value:.1f} for the number. For `watch`: labels of `identity` make an alert (all, if none), those with equal
+    labels of `group` are told together, and what is `covered_by` a series of another alert is part of that one's cause.
+    """
 
     uid: str
     title: str
-    query: str
-    window_s: int
     above: float
     pending: str
     keep_firing: str
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    dashboard: str
-    panel: int
-    runbook: str  # a file of RUNBOOKS
+    summary: str
+    description: str
+    runbook: str  # a file of docs/runbooks
+    query: str = ""
+    window_s: int = 0
+    promql: str = ""
+    dashboard: str = ""
+    panel: int = 0
+    identity: Sequence[str] = ()
+    group: Sequence[str] = ()
+    covers: str = ""  # the label that is the id of an anomaly
+    covered_by: str = ""  # the label that is a series, as anomalies name it
 
 
 @dataclass(frozen=True, slots=True)

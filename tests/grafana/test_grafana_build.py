@@ -22,12 +22,21 @@ PANELS = [
 RULES = [
     pytest.param(rule, id=rule["uid"])
     for path in (GRAFANA / "provisioning/alerting").glob("*.yaml")
-    for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
+    for group in yaml.safe_load(path.read_text("utf-8")).get("groups", [])
     for rule in group["rules"]
 ]
+CONTACT_POINTS = yaml.safe_load((GRAFANA / "provisioning/alerting/contact-points.yaml").read_text("utf-8"))[
+    "contactPoints"
+]
 DATASOURCE = yaml.safe_load((GRAFANA / "provisioning/datasources/llmcost.yaml").read_text("utf-8"))["datasources"][0]
-UNFILTERED: set[tuple[str, str]] = set()
-"""Panels that look at the ledger as a whole: uid, title."""
+UNFILTERED = {
+    ("llmcost-pipeline-health", "Told twice"),
+    ("llmcost-pipeline-health", "Unsettled hours"),
+    ("llmcost-pipeline-health", "Price books"),
+    *(("llmcost-anomalies", title) for title in ("Anomalies", "The dearest calls of it", "Spent and expected")),
+    *(("llmcost-anomalies", title) for title in ("What changed", "Who carries it")),
+}
+"""Panels that look at the ledger as a whole or at one anomaly, and say so: uid, title."""
 ROWS_OF_A_SCREEN = 22  # a grid row is 38 px; a 1080p browser window shows about 840 px of dashboard
 FILTERS = ("environment", "service", "provider", "model", "team", "feature", "customer", "agent", "workflow")
 
@@ -42,7 +51,8 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of grafana/ to break."""
+    """A copy of grafana/ to break, and of the outputs beside it."""
+    shutil.copytree(ROOT / "otel_llmcost/watching", tmp_path / "otel_llmcost/watching")
     return Path(shutil.copytree(GRAFANA, tmp_path / "grafana"))
 
 
@@ -88,7 +98,7 @@ def test_check_finds_a_changed_query(copy: Path) -> None:
     found = run(copy, "--check")
 
     assert 1 == found.returncode
-    assert "provisioning/alerting/spend-rate.yaml" in found.stdout
+    assert "provisioning/alerting/spend.yaml" in found.stdout
 
 
 def test_check_finds_an_output_without_a_source(copy: Path) -> None:
@@ -111,7 +121,7 @@ def test_check_finds_an_output_without_a_source(copy: Path) -> None:
         ("sources/dashboards/spend-overview.yaml", "query: unpriced", "query: range", "used by no panel"),
         ("sources/dashboards/spend-overview.yaml", "reuse: 5", "reuse: 6", "panel 6: reuses a panel that has no query"),
         ("queries/spend-overview/range.sql", "{{totals}}", "{{total}}", "nothing stands for {{total}}"),
-        ("sources/alerts/spend-rate.yaml", "above:", "over:", "spend-rate.yaml: rule llmcost-spend-rate"),
+        ("sources/alerts/spend.yaml", "above: 1.5", "over: 1.5", "spend.yaml: rule llmcost-spend-rate"),
     ],
 )
 def test_wrong_source_is_named(copy: Path, file: str, old: str, new: str, message: str) -> None:
@@ -293,8 +303,24 @@ def test_rule_is_wired_to_what_exists(rule: Json) -> None:
         rule["annotations"]["__dashboardUid__"],
         rule["annotations"]["__panelId__"],
     )
-    assert (ROOT / rule["annotations"]["runbook"]).is_file()
-    assert "notification_settings" not in rule  # it would need a contact point of the user's
+    assert (ROOT / "docs/runbooks" / rule["annotations"]["runbook_url"].removeprefix("$LLMCOST_RUNBOOKS/")).is_file()
+    assert rule["notification_settings"]["receiver"] in {point["name"] for point in CONTACT_POINTS}
+
+
+def test_contact_points_are_of_four_kinds_without_a_secret() -> None:
+    """
+    Slack, email, PagerDuty and webhook, whose addresses and keys are variables that the README names.
+    """
+    receivers = [receiver for point in CONTACT_POINTS for receiver in point["receivers"]]
+    readme = (GRAFANA / "README.md").read_text("utf-8")
+    variables = set(re.findall(r"\$(\w+)", json.dumps(CONTACT_POINTS)))
+
+    assert {"slack", "email", "pagerduty", "webhook"} == {receiver["type"] for receiver in receivers}
+    assert len(receivers) == len({receiver["uid"] for receiver in receivers})
+    for receiver in receivers:
+        secret = {"slack": "url", "email": "addresses", "pagerduty": "integrationKey", "webhook": "url"}
+        assert receiver["settings"][secret[receiver["type"]]].startswith("$LLMCOST_")
+    assert variables <= set(re.findall(r"export (LLMCOST_\w+)=", readme))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -302,7 +328,12 @@ def test_rule_has_no_dollar_that_grafana_would_take_for_its_environment(rule: Js
     """
     Outside the query model, a $ in a provisioning file is a variable of Grafana's environment.
     """
-    without_models = rule | {"data": [{k: v for k, v in part.items() if k != "model"} for part in rule["data"]]}
+    without_runbook = rule["annotations"] | {"runbook_url": rule["annotations"]["runbook_url"].lstrip("$")}
+    without_models = (
+        rule
+        | {"annotations": without_runbook}
+        | {"data": [{k: v for k, v in part.items() if k != "model"} for part in rule["data"]]}
+    )
 
     assert "$" not in json.dumps(without_models)
 
@@ -346,5 +377,6 @@ def test_every_panel_and_rule_is_documented() -> None:
         assert f"| {parameters.values[1]['title']} |" in readme
     for parameters in RULES:
         rule = parameters.values[0]
-        assert rule["title"] in (ROOT / rule["annotations"]["runbook"]).read_text("utf-8")
-        assert rule["title"] in readme
+        runbook = rule["annotations"]["runbook_url"].removeprefix("$LLMCOST_RUNBOOKS/")
+        assert rule["title"] in (ROOT / "docs/runbooks" / runbook).read_text("utf-8")
+        assert rule["title"] in (ROOT / "docs/alerts.md").read_text("utf-8")

@@ -17,7 +17,7 @@ from otel_llmcost.call import Amounts, LLMCall
 from otel_llmcost.exporters.clickhouse.client import Ledger
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
-RULE = yaml.safe_load((GRAFANA / "provisioning/alerting/spend-rate.yaml").read_text("utf-8"))["groups"][0]["rules"][0]
+RULE = yaml.safe_load((GRAFANA / "provisioning/alerting/spend.yaml").read_text("utf-8"))["groups"][0]["rules"][0]
 QUERY, THRESHOLD = RULE["data"]
 BOUND = THRESHOLD["model"]["conditions"][0]["evaluator"]["params"][0]
 NOW = datetime(2026, 11, 20, 14, 37, 23, tzinfo=UTC)
@@ -45,8 +45,9 @@ def ratios(ledger: Ledger, now: datetime = NOW) -> dict[Instance, float]:
     span = QUERY["relativeTimeRange"]
     view = View(now - timedelta(seconds=span["from"]), now - timedelta(seconds=span["to"]))
     answer = ledger.query(expand_in_backend(QUERY["model"]["rawSql"], view))
-    assert answer.columns == (("scope", "team", "times_usual") if answer.rows else ())
-    return {(scope, team): ratio for scope, team, ratio in answer.rows}
+    assert answer.columns == (("scope", "team", "series", "times_usual") if answer.rows else ())
+    assert all(series in ("total", f"team={team}") for _scope, team, series, _ratio in answer.rows)
+    return {(scope, team): ratio for scope, team, _series, ratio in answer.rows}
 
 
 def firing(found: dict[Instance, float]) -> set[Instance]:
