@@ -239,7 +239,8 @@ def _target(ref_id: str, sql: str, result: str) -> Json:
 def _options(panel: Panel, kind: PanelType) -> Json:
     if panel.type != "stat" or not panel.shows:
         return kind.options
-    return kind.options | {"reduceOptions": kind.options["reduceOptions"] | {"fields": f"/^{panel.shows}$/"}}
+    picked = {"calcs": [panel.calc], "fields": f"/^{panel.shows}$/"}
+    return kind.options | {"reduceOptions": kind.options["reduceOptions"] | picked}
 
 
 def _steps(thresholds: Mapping[str, float | None]) -> Json:

@@ -24,7 +24,8 @@ FROM (SELECT {names} FROM current_versions)
 _RESTATED: Final = (
     """
 INSERT INTO price_books (version, data_version, overlays, document, archived_at) VALUES
-    ('2026.11.1', '2026.11.1', '', '{}', '2026-11-03 06:00:00'), ('2026.11.2', '2026.11.2', '', '{}', '2026-11-17 06:00:00')
+    ('2026.11.1', '2026.11.1', '', '{}', '2026-11-03 06:00:00'),
+    ('2026.11.2', '2026.11.2', '', '{}', '2026-11-17 06:00:00')
 """,
     """
 INSERT INTO restatements (id, state, arguments, book, who, why, started_at, finished_at, lines, changed, written_at)

@@ -1,11 +1,13 @@
 """The SQL of queries/, with the parts that queries share put in and a note of what was used.
 
 `{{name}}` in a query stands for an argument of that name, which the panel gives (`fill`), or else for the text of
-queries/shared/name.sql, which may name others.
+queries/shared/name.sql, which may name others. `{{detection_name}}` is a statement of otel_llmcost/detection/sql, for a
+panel must explain an anomaly as the command line does.
 """
 
 import re
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ from source_rows import SourceError
 
 MAX_OPTIONS: Final = 1000  # of a variable: a list box, not a report
 MAX_DEPTH: Final = 8
+DETECTION: Final = "detection_"
 _MARK: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -47,6 +50,9 @@ class Queries:
     def _meaning(self, mark: str, name: str, fill: Mapping[str, str]) -> str:
         if mark in fill:
             return str(fill[mark])
+        if mark.startswith(DETECTION):
+            statement = files("otel_llmcost.detection") / "sql" / f"{mark.removeprefix(DETECTION)}.sql"
+            return _without_comments(statement.read_text(encoding="utf-8")).rstrip(";")
         if not (self._folder / f"shared/{mark}.sql").is_file():
             raise SourceError(f"queries/{name}.sql: nothing stands for {{{{{mark}}}}}")
         return self._statement(f"shared/{mark}")

@@ -57,6 +57,9 @@ def test_panel_has_rows_of_the_right_types(ledger: Ledger, name: str, panel: Jso
         assert all(isinstance(value, datetime) for value in types["time"])
         assert list(types["time"]) == sorted(types["time"])
         assert any(is_number(values) for column, values in types.items() if column != "time")
+    if panel["type"] == "barchart":
+        assert all(isinstance(value, str) for value in types[answer.columns[0]])
+        assert is_number(types[answer.columns[1]])
     if panel["type"] == "stat":
         assert 1 == len(answer.rows)
         assert all(is_number(values) or isinstance(values[0], datetime) for values in types.values())

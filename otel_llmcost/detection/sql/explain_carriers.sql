@@ -7,8 +7,8 @@ SELECT
     toDecimal128(ifNull(sumIf(c.cost_usd, is_now), 0), 12) AS now_usd,
     toDecimal128(round(toDecimal256(ifNull(sumIf(c.cost_usd, NOT is_now), 0), 18) / periods, 12), 12) AS base_usd,
     now_usd - base_usd AS change_usd,
-    countIf(is_now) AS calls_now,
-    countIf(NOT is_now) / periods AS calls_base
+    sumIf(calls, is_now) AS calls_now,
+    sumIf(calls, NOT is_now) / periods AS calls_base
 FROM lines AS c
 ARRAY JOIN {{kinds}} AS series
 WHERE series.1 NOT IN ('total', {kind:String}) AND series.2 != ''

@@ -22,7 +22,7 @@ WITH
         SELECT
             model,
             -- each [in the base, now]
-            [countIf(NOT is_now) / periods, toFloat64(countIf(is_now))] AS n,
+            [sumIf(calls, NOT is_now) / periods, toFloat64(sumIf(calls, is_now))] AS n,
             [sumIf(input_tokens, NOT is_now) / periods, toFloat64(sumIf(input_tokens, is_now))] AS inputs,
             [sumIf(cache_read_tokens, NOT is_now) / periods, toFloat64(sumIf(cache_read_tokens, is_now))] AS cached,
             [sumIf(output_tokens, NOT is_now) / periods, toFloat64(sumIf(output_tokens, is_now))] AS outputs,

@@ -18,6 +18,7 @@
     (
         SELECT
             c.*,
+            toUInt64(1) AS calls,
             c.ts >= {from:DateTime('UTC')} AND c.ts < {to:DateTime('UTC')} AS is_now
         FROM {database}.calls AS c
         WHERE c.ts >= {from:DateTime('UTC')} - arrayMax(offsets) AND c.ts < {to:DateTime('UTC')}

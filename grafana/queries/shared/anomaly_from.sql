@@ -1,0 +1,2 @@
+-- In full hours, for totals are.
+toStartOfHour(toDateTime(toUInt32OrZero(splitByChar('|', ${anomaly:sqlstring})[3]), 'UTC'), 'UTC')

@@ -1,0 +1,1 @@
+arrayStringConcat(arraySlice(splitByChar('|', ${anomaly:sqlstring}), 5), '|')
