@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from otel_llmcost.config_types import Currency, Day, FxRate, Section
@@ -231,10 +231,16 @@ class StorageSettings(Section):
     details_days: Annotated[int, Field(ge=0, le=36_500)] = 35
     """How long the response id and the parent span id of a call are kept, by whole months. 0: as the call."""
     rollups_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    """How long totals by minute, hour and day are kept, by whole months. 0: for ever."""
+    """How long totals by minute, hour and day are kept, by whole months, and not shorter than calls. 0: for ever."""
     settle_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 60
     """How often `otel-llmcost up` stores the totals of hours that are over. 0: never; dashboards are as exact, but
     slower."""
+
+    @model_validator(mode="after")
+    def _totals_outlive_calls(self) -> "StorageSettings":
+        if self.rollups_days and not 0 < self.calls_days <= self.rollups_days:
+            raise ValueError("rollups_days is shorter than calls_days: totals would lack calls that are there")
+        return self
 
 
 class Settings(Section):

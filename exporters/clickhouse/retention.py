@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from otel_llmcost.errors import RetryableError
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.ddl import LOCAL, Cluster, Statement, statements
-from otel_llmcost.exporters.clickhouse.settling import TOTALS
+from otel_llmcost.exporters.clickhouse.settling import TOTALS, settle
 
 MONTH_DAYS: Final = 31
 DETAILS: Final[Mapping[str, str]] = {"response_id": "String", "parent_span_id": "FixedString(8)"}
@@ -36,6 +37,32 @@ class Retention:
     def options(self) -> dict[str, int]:
         """Name → days, as `ledger_options` has them."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+_LIVE_AND_OLD: Final = """
+SELECT count() FROM
+(
+    SELECT day FROM hour_states WHERE settlement = 0 UNION ALL SELECT day FROM day_states WHERE settlement = 0
+)
+WHERE toStartOfMonth(day) + toIntervalDay({days:UInt32}) <= today()
+"""
+
+
+def store_totals(ledger: Ledger, old: Retention, new: Retention) -> None:
+    """Store the totals of calls that the new retention lets go: they could not be made later.
+
+    Raises:
+        RetryableError: some of these hours were written to a moment ago.
+        DeliveryError: the ledger did not answer, or refused.
+    """
+    if not new.calls_days or 0 < old.calls_days <= new.calls_days:
+        return
+    settle(ledger)
+    if ledger.query(_LIVE_AND_OLD, {"days": new.calls_days + MONTH_DAYS}).rows != [(0,)]:
+        raise RetryableError(
+            f"{ledger.url.address}: calls that storage.calls_days would drop came in the last five minutes, and their"
+            " totals are not stored yet; apply it five minutes later"
+        )
 
 
 def changes(old: Retention, new: Retention, cluster: Cluster) -> Iterator[str]:

@@ -108,6 +108,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 def _apply(args: argparse.Namespace) -> int:
     from otel_llmcost.exporters.clickhouse.migrations import apply
+    from otel_llmcost.exporters.clickhouse.retention import store_totals
 
     settings = settings_with_ledger(args)
     with _open(settings, read_only=False) as ledger:
@@ -117,6 +118,7 @@ def _apply(args: argparse.Namespace) -> int:
                 f"the ledger is of a newer version of otel-llmcost ({', '.join(state.newer)}): apply with that one"
             )
         done = [migration.title for migration in apply(ledger, state, _cluster(settings))] if _is_behind(state) else []
+        store_totals(ledger, old, new)
         for statement in _retention(old, new, settings):
             ledger.execute(statement)
     for what in (*done, *(["lines of version 1 moved"] if state.has_old_calls else [])):

@@ -14,7 +14,7 @@ from otel_llmcost import cli
 from otel_llmcost.call import Bucket, Cost, LLMCall, Status, Usage
 from otel_llmcost.errors import ConfigError, RetryableError
 from otel_llmcost.exporters import open_sink
-from otel_llmcost.exporters.clickhouse import ddl, migrations, roles
+from otel_llmcost.exporters.clickhouse import ddl, migrations, retention, roles
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.ddl import Cluster
 from otel_llmcost.exporters.clickhouse.retention import Retention, changes
@@ -256,6 +256,53 @@ def test_retention_is_what_the_configuration_says(
     rebuild(ledger, grace_s=0)
     assert [(2,)] == ledger.query("SELECT sum(calls) FROM calls_hourly").rows
     assert [(2,)] == ledger.query("SELECT sum(calls) FROM chargeback").rows
+
+
+def test_calls_are_not_let_go_before_their_totals_are_stored(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    An import of old calls, and at once a retention that drops them: refused, and stored before it is applied.
+    """
+    migrations.prepare(ledger)
+    sink = open_sink(url)
+    sink.write([make_call(1, start_ns=START_NS - 600 * DAY_NS), make_call(2)])
+    sink.close()
+    monkeypatch.setenv("OTEL_LLMCOST_STORAGE_CALLS_DAYS", "430")
+
+    assert 4 == cli.main(["schema", "apply", "--ledger", url])
+    assert "five minutes later" in capsys.readouterr().err
+    assert 1 == cli.main(["schema", "status", "--ledger", url])
+    monkeypatch.setattr(retention, "settle", lambda ledger: settle(ledger, grace_s=0))
+    assert 0 == cli.main(["schema", "apply", "--ledger", url])
+    ledger.execute("OPTIMIZE TABLE {database}.call_versions FINAL")
+    for _ in range(2):
+        assert [(1,)] == ledger.query("SELECT count() FROM calls").rows
+        assert [(2,)] == ledger.query("SELECT sum(calls) FROM calls_hourly").rows
+        assert [(2,)] == ledger.query("SELECT sum(calls) FROM chargeback").rows
+        settle(ledger, grace_s=0)
+
+
+def test_totals_go_when_they_are_old_and_calls_with_them(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    `storage.rollups_days` drops whole months of every table of totals.
+    """
+    migrations.prepare(ledger)
+    sink = open_sink(url)
+    sink.write([make_call(1, start_ns=START_NS - 900 * DAY_NS), make_call(2)])
+    sink.close()
+    settle(ledger, grace_s=0)
+    for name in ("CALLS", "ROLLUPS"):
+        monkeypatch.setenv(f"OTEL_LLMCOST_STORAGE_{name}_DAYS", "430")
+
+    assert 0 == cli.main(["schema", "apply", "--ledger", url])
+    for table in ("call_versions", *retention.ROLLUPS):
+        ledger.execute(f"OPTIMIZE TABLE {{database}}.{table} FINAL")
+        day = "ts" if table == "call_versions" else "day"
+        assert [(1,)] == ledger.query(f"SELECT uniqExact(toStartOfMonth({day})) FROM {table}").rows
+    assert [(1, 1)] == ledger.query("SELECT sum(calls), (SELECT sum(calls) FROM calls_hourly) FROM chargeback").rows
 
 
 def test_details_of_old_calls_are_dropped(ledger: Ledger, url: str) -> None:

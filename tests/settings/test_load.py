@@ -64,6 +64,8 @@ def test_an_unquoted_off_is_the_word(tmp_path) -> None:
         ("ledger: mysql://x\n", "llmcost.yaml:1: ledger: must be 'off' or a URL"),
         ("ledger: chdb://\n", "llmcost.yaml:1: ledger: chdb needs the path of a directory"),
         ("disabled: false\nledger: off\nledger: off\n", "llmcost.yaml:3: ledger: set twice, first on line 2"),
+        ("storage:\n  rollups_days: 30\n", "llmcost.yaml:1: storage: rollups_days is shorter than calls_days"),
+        ("storage: {rollups_days: 30, calls_days: 31}\n", "llmcost.yaml:1: storage: rollups_days is shorter"),
         ("- a\n", "llmcost.yaml:1: must be a mapping"),
         ("a: [\n", "not YAML"),
         ("attribution: {dimensions: [Team]}\n", "llmcost.yaml:1: attribution.dimensions.0: 'Team' is no dimension"),
