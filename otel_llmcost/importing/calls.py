@@ -24,7 +24,10 @@ _INPUT_PARTS: Final = {
 _TOTALS: Final = ("input_tokens", "output_tokens")
 _OUTPUT_PARTS: Final = {"reasoning_tokens": Bucket.REASONING}
 _TAGS: Final[tuple[str, ...]] = ("team", "feature", "customer")
-_PLAIN: Final = ("operation", "service", "environment", "user", "session", "agent", "workflow", "run", "response_id")
+_PLAIN: Final = (
+    *("host", "operation", "service_tier", "service", "environment"),
+    *("user", "session", "agent", "workflow", "run", "response_id"),
+)
 _ENCODE: Final = json.JSONEncoder(sort_keys=True, default=str).encode
 _SEEN_CACHE_KIB: Final = 64 * 1024
 

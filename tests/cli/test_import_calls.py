@@ -40,7 +40,8 @@ def call_of(row: dict[str, Any], **options: Any) -> LLMCall:
 
 def test_every_field_reaches_the_record() -> None:
     """Texts, numbers and tags, each in its place."""
-    names = ("operation", "service", "environment", "user", "session", "agent", "workflow", "run")
+    names = ("host", "operation", "service_tier", "service", "environment")
+    names += ("user", "session", "agent", "workflow", "run")
     row = {name: f"the {name}" for name in names} | {"team": "cx", "tag.region": "eu", "requested_model": "gpt-4o"}
     row |= {"duration_ms": "12.5", "http_status": "429", "reported_cost_usd": "0.0012"}
     call = call_of(row)
