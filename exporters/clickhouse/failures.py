@@ -56,7 +56,7 @@ ADVICE: Final[Mapping[int, str]] = {
     192: "check the user and the password",
     193: "check the user and the password",
     194: "check the user and the password",
-    164: "it is read-only: start `otel-llmcost up` with --writable, or send to its otlp:// port",
+    164: "it is read-only (rows: start `otel-llmcost up` with --writable, or send to its otlp:// port)",
     497: "the user lacks a grant: INSERT and SELECT, and CREATE for the first start",
     516: "check the user and the password",
 }

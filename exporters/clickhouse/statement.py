@@ -40,6 +40,11 @@ SAFE_TABLE_FUNCTIONS: Final = frozenset({
 })  # fmt: skip
 """Table functions that read tables or make rows up. Any other that the engine has, now or later, is refused."""
 
+TABLE_WORDS: Final = frozenset({"CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "EXCHANGE", "OPTIMIZE"})
+WHO_CHANGES_TABLES: Final = (
+    ": end `otel-llmcost up` and work at the ledger's directory, with `otel-llmcost schema apply` for instance"
+)
+
 READONLY: Final = (164, "READONLY")
 SYNTAX_ERROR: Final = (62, "SYNTAX_ERROR")
 NOT_IMPLEMENTED: Final = (48, "NOT_IMPLEMENTED")
@@ -144,7 +149,8 @@ def parse(
         text = _checked_text(payload, tokens, forbidden, parameters)
         return Change(text, _target(tokens, first), _settings_named(tokens))
     if first not in READ_WORDS:
-        raise SqlError(READONLY, f"Cannot execute query in readonly mode: {first[:32] or 'the statement'} is refused")
+        what = f"{first[:32] or 'the statement'} is refused{WHO_CHANGES_TABLES if first in TABLE_WORDS else ''}"
+        raise SqlError(READONLY, f"Cannot execute query in readonly mode: {what}")
     text = _checked_text(payload, tokens, forbidden, parameters)
     return Read(text, " ".join(token.text.lower() for token in tokens), _output_format(tokens))
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
+from otel_llmcost.cli.ledger import add_ledger_options, open_ledger, settings_with_ledger
 
 NAME: Final = "rebuild"
 HELP: Final = "compute the totals of every hour and day anew from the calls"
@@ -27,10 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rebuild all."""
-    from otel_llmcost.exporters.clickhouse.client import Ledger
     from otel_llmcost.exporters.clickhouse.settling import rebuild
 
-    with Ledger.open(settings_with_ledger(args).ledger, read_only=False) as ledger:
+    with open_ledger(settings_with_ledger(args), read_only=False) as ledger:
         done = rebuild(ledger)
     print(f"rebuilt {done.hours} hours and {done.days} days")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
+from otel_llmcost.cli.ledger import add_ledger_options, open_ledger, settings_with_ledger
 
 NAME: Final = "settle"
 HELP: Final = "store the totals of hours and days that are over, so that dashboards need not add up calls"
@@ -26,10 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Settle what was quiet for the grace time."""
-    from otel_llmcost.exporters.clickhouse.client import Ledger
     from otel_llmcost.exporters.clickhouse.settling import settle
 
-    with Ledger.open(settings_with_ledger(args).ledger, read_only=False) as ledger:
+    with open_ledger(settings_with_ledger(args), read_only=False) as ledger:
         done = settle(ledger)
     print(f"settled {done.hours} hours and {done.days} days")
     return 0

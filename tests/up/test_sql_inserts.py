@@ -149,3 +149,23 @@ def test_a_read_only_endpoint_says_what_would_let_totals_be_made(up: Up, capsys)
     assert 0 != main(["ledger", "rebuild", "--ledger", url])
 
     assert "--writable" in capsys.readouterr().err
+
+
+def test_who_changes_tables_is_told(writable: Up, monkeypatch, capsys) -> None:
+    """`schema apply` cannot go through the endpoint, and says where it can."""
+    monkeypatch.setenv("OTEL_LLMCOST_LEDGER_PASSWORD", "pa:ss wörd")
+    monkeypatch.setenv("OTEL_LLMCOST_STORAGE_CALLS_DAYS", "4000")
+    url = f"clickhouse://default@127.0.0.1:{writable.ports['ClickHouse']}/llmcost"
+
+    assert 4 == main(["schema", "apply", "--ledger", url])
+
+    assert "end `otel-llmcost up` and work at the ledger's directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["settle", "rebuild"])
+def test_a_ledger_that_is_not_there_is_told_and_not_made(tmp_path: Path, command: str, capsys) -> None:
+    """The engine would make an empty one."""
+    assert 2 == main(["ledger", command, "--ledger", f"chdb://{tmp_path}/nothing"])
+
+    assert "there is no ledger" in capsys.readouterr().err
+    assert [] == list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from otel_llmcost.cli import main
 from up_process import FREE_PORTS, GENAI, connect, environment, export, ledger_url, running_up, spans
 
 
@@ -133,13 +134,20 @@ def test_the_ledger_is_not_opened_to_the_network_without_a_password(tmp_path: Pa
             assert "secret" not in up.banner
 
 
-def test_an_embedded_ledger_in_use_is_told(tmp_path: Path) -> None:
-    """The second process says who has it."""
+def test_an_embedded_ledger_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second process says who has it, and so does every command."""
+    commands = ("ledger settle", "ledger rebuild", "schema status", "schema plan", "schema apply", "restate --dry-run")
     with running_up(ledger_url(tmp_path)) as up:
         code, text = up_fails("--ledger", ledger_url(tmp_path))
+        told = f"in use by process {up.process.pid}"
+        for command in commands:
+            assert 4 == main([*command.split(), "--ledger", ledger_url(tmp_path)]), command
+            assert told in capsys.readouterr().err
+        assert 4 == main(["ledger", "copy", "--from", ledger_url(tmp_path), "--to", "clickhouse://127.0.0.1:1"])
+        assert told in capsys.readouterr().err
 
     assert 4 == code
-    assert f"in use by process {up.process.pid}" in text
+    assert told in text
 
 
 @pytest.mark.parametrize("ledger", ["otlp://127.0.0.1:4317", "off", "mysql://x"])
