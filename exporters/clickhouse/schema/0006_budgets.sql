@@ -93,7 +93,7 @@ WITH
     )
 SELECT
     b.budget AS budget, b.period AS period, b.period_start AS period_start, b.period_end AS period_end,
-    b.scope AS scope, b.amount_usd AS amount_usd,
+    b.scope AS scope, b.amount_usd AS amount_usd, b.thresholds AS thresholds,
     CAST(if(s.budget = '', 0, s.spent_usd), 'Decimal(38, 12)') AS spent_usd,
     toFloat64(spent_usd) / toFloat64(b.amount_usd) AS share,
     arrayMax(arrayPushFront(arrayFilter(threshold -> share >= threshold, b.thresholds), 0)) AS threshold_reached,

@@ -1,6 +1,6 @@
 -- Budgets, and the thresholds below 100 % that they have reached.
-SELECT budget, period, since, amount_usd, toString(round(100 * threshold, 1)) AS threshold, 100 * share AS spent_percent
+SELECT budget, period, since, amount_usd, toString(round(100 * passed, 1)) AS threshold, 100 * share AS spent_percent
 FROM ({{budgets_now}})
-ARRAY JOIN thresholds AS threshold
-WHERE share >= threshold AND threshold < 1
-ORDER BY budget, threshold
+ARRAY JOIN thresholds AS passed
+WHERE share >= passed AND passed < 1
+ORDER BY budget, passed
