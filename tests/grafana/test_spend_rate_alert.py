@@ -17,7 +17,8 @@ from otel_llmcost.call import Amounts, LLMCall
 from otel_llmcost.exporters.clickhouse.client import Ledger
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
-RULE = yaml.safe_load((GRAFANA / "provisioning/alerting/spend.yaml").read_text("utf-8"))["groups"][0]["rules"][0]
+GROUP = yaml.safe_load((GRAFANA / "provisioning/alerting/spend.yaml").read_text("utf-8"))["groups"][0]
+RULE = next(rule for rule in GROUP["rules"] if rule["uid"] == "llmcost-spend-rate")
 QUERY, THRESHOLD = RULE["data"]
 BOUND = THRESHOLD["model"]["conditions"][0]["evaluator"]["params"][0]
 NOW = datetime(2026, 11, 20, 14, 37, 23, tzinfo=UTC)
