@@ -163,6 +163,26 @@ def test_a_server_that_has_nothing_gets_all_and_keeps_what_it_gets(source, serve
     assert "the target has calls of its own" in capsys.readouterr().err
 
 
+def test_hours_are_touched_before_their_lines_arrive(source, server, monkeypatch) -> None:
+    """
+    A settled hour of the target counts live before the first line of it is there, whoever dies in between.
+    """
+    tables, insert = [], Ledger.insert
+
+    def noted(self, table, *arguments, **options) -> None:
+        tables.append(table)
+        insert(self, table, *arguments, **options)
+
+    monkeypatch.setattr(Ledger, "insert", noted)
+    assert 0 == copy(source, server)
+
+    brought = [place for place, table in enumerate(tables) if table == copying.CALLS]
+    assert len(brought) >= 4
+    # A day of shadows only has no hour of its own.
+    assert {"touched_hours"} >= {tables[place - 1] for place in brought} - {"copied_chunks"}
+    assert tables.count("touched_hours") >= 4
+
+
 def test_what_came_since_is_copied_by_the_next_run(source, up, capsys) -> None:
     """
     New lines and a fuller version of an old one; days without news are not copied again.
