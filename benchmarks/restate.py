@@ -2,10 +2,10 @@
 
     python benchmarks/restate.py [--lines 10000000] [--days 30] [--dir /tmp] [--keep]
 
-Needs otel-llmcost[local]. Makes a ledger of that many lines (sixteen models of four sellers, token counts of a wide spread, four teams; bounded by
+Makes a ledger of that many lines (fifteen models of four sellers, token counts of a wide spread, four teams; bounded by
 --max-gb of free disk), prices all of it by the list, then restates it under a contract of 12.5 % off, which changes
 every line, and then does the same again, which changes none. At the end the ledger's total is compared with the sum of
-`adjustments`. Run it alone: the engine takes every core.
+`adjustments`. Run it alone: the engine takes every core. Needs otel-llmcost[local].
 """
 
 import argparse
