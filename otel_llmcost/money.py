@@ -59,6 +59,11 @@ def sum_usd(*amounts: Decimal) -> Decimal:
     return total
 
 
+def pico_as_attribute(pico_usd: int) -> float:
+    """The nearest double in USD, as `as_attribute` has it: a quotient of integers is rounded once."""
+    return pico_usd / PICO
+
+
 def as_attribute(amount: Decimal) -> float:
     """The nearest double, for a span attribute or a metric."""
     return float(amount)

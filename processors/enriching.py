@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, MutableSequence
 from functools import lru_cache
-from struct import pack
+from struct import Struct
 from typing import Final
 
 from otel_llmcost import semconv as sc
@@ -13,7 +13,7 @@ from otel_llmcost.processors.scanning import FOREIGN_NEEDLE
 
 _PREFIX: Final = FOREIGN_NEEDLE
 _BELIEVED: Final = sc.USAGE_PREFIX.encode()
-_USAGE_COST: Final = sc.USAGE_COST.encode()
+USAGE_COST: Final = sc.USAGE_COST.encode()
 
 
 def strip_foreign(request: OtlpRequest) -> None:
@@ -41,15 +41,14 @@ class Enricher:
     def __init__(self, *, usage_cost: bool) -> None:
         self._usage_cost = usage_cost
 
-    def write(self, found: Iterable[tuple[OtlpSpan, LLMCall]], body: bytes) -> None:
-        """Add the attributes of each line to its span; `body` is the message as it came.
+    def write(self, found: Iterable[tuple[OtlpSpan, LLMCall]], *, replaces: bool) -> None:
+        """Add the attributes of each line to its span.
 
-        What the span says under a name that is written now is replaced.
+        `replaces`: spans may say something under a name that is written now; it is taken off.
         """
-        has_own = _PREFIX in body or _USAGE_COST in body
         for span, call in found:
             added = cost_attributes(call, usage_cost=self._usage_cost)
-            if has_own:
+            if replaces:
                 _remove(span.attributes, {key.encode() for key in added})
             span.attributes.extend([encoded(key, value) for key, value in added.items()])
 
@@ -62,11 +61,29 @@ def _remove(attributes: MutableSequence[bytes], keys: set[bytes]) -> None:
 
 def encoded(key: str, value: str | float) -> bytes:
     """An attribute as protobuf."""
-    if isinstance(value, float):
-        return _head(key, 9) + b"\x21" + pack("<d", value)
+    if value.__class__ is float:
+        return _double_head(key) + _DOUBLE(value)
+    return _text_of(key, value) if len(value) != _ID_CHARS else _text(key, value)  # type: ignore[arg-type]
+
+
+_DOUBLE: Final = Struct("<d").pack
+_ID_CHARS: Final = 32
+"""Length of a call's id, of which each is another."""
+
+
+@lru_cache(maxsize=1_024)
+def _double_head(key: str) -> bytes:
+    """An attribute up to the eight bytes of its value."""
+    return _head(key, 9) + b"\x21"
+
+
+def _text(key: str, value: str) -> bytes:
     text = value.encode("utf-8", "replace")
     inner = b"\x0a" + _varint(len(text)) + text
     return _head(key, len(inner)) + inner
+
+
+_text_of: Final = lru_cache(maxsize=4_096)(_text)
 
 
 @lru_cache(maxsize=4_096)

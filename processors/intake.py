@@ -19,11 +19,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel_llmcost.call import LLMCall, Source
 from otel_llmcost.errors import InputError
 from otel_llmcost.kinship import Kinship, Seen
-from otel_llmcost.processors.enriching import Enricher, strip_foreign
+from otel_llmcost.processors.enriching import USAGE_COST, Enricher, strip_foreign
 from otel_llmcost.processors.gate import Tenant
 from otel_llmcost.processors.ledger_writer import LedgerWriter
 from otel_llmcost.processors.otlp import OtlpRequest, OtlpSpan, count_spans, decode_protobuf, genai_messages, seen_plain
-from otel_llmcost.processors.scanning import FOREIGN_NEEDLE, may_hold_genai
+from otel_llmcost.processors.scanning import may_hold_foreign, may_hold_genai
 from otel_llmcost.processors.signals import TRACES, Signal
 from otel_llmcost.processors.splitting import split
 from otel_llmcost.processors.tree import mark_repeats, seen_genai
@@ -157,20 +157,21 @@ class TraceIntake:
         work.refused += refused
 
     def _work(self, body: bytes, tenant: Tenant) -> Work:
-        foreign = not tenant.trusted and FOREIGN_NEEDLE in body
+        foreign = may_hold_foreign(body)
         genai = may_hold_genai(body)
         most = self._next_hop.max_message_bytes if self._next_hop else 0
-        if not (genai or foreign or self._reads_all) and len(body) <= most:
+        if not (genai or self._reads_all or (foreign and not tenant.trusted)) and len(body) <= most:
             return Work(parts=(body,), spans={"unread": count_spans(body)})
         request = decode_protobuf(body)
-        if foreign and self._next_hop is not None:
+        strips = foreign and not tenant.trusted and self._next_hop is not None
+        if strips:
             strip_foreign(request)
-        work, priced = self._read(request, trusted=tenant.trusted)
+        work, priced = self._read(request, trusted=tenant.trusted or not foreign)
         if self._next_hop is None:
             return work
         if priced and self._enricher is not None:
-            self._enricher.write(priced, body)
-        elif not foreign and len(body) <= most:
+            self._enricher.write(priced, replaces=foreign or USAGE_COST in body)
+        elif not strips and len(body) <= most:
             work.parts = (body,)
             return work
         work.parts = split(request, most)

@@ -5,11 +5,12 @@ message in which no needle is found has no attribute that the decoder would call
 The other way round nothing is promised: a text that holds a needle costs a decoding.
 """
 
+import re
 from collections.abc import Collection
 from typing import Final
 
 from otel_llmcost.dialects.kinds import GENAI_KEYS
-from otel_llmcost.semconv import LLMCOST_PREFIX
+from otel_llmcost.semconv import LLMCOST_PREFIX, USAGE_PREFIX
 
 MIN_NEEDLE: Final = 7
 """Shortest needle: shorter ones stand in the texts of others."""
@@ -43,6 +44,17 @@ def _pieces(key: str) -> set[str]:
 
 GENAI_NEEDLES: Final = needles_of(GENAI_KEYS)
 FOREIGN_NEEDLE: Final = LLMCOST_PREFIX.encode()
+_USAGE: Final = USAGE_PREFIX.removeprefix(LLMCOST_PREFIX).encode()
+_FOREIGN: Final = re.compile(
+    re.escape(FOREIGN_NEEDLE) + b"(?!" + re.escape(_USAGE) + b")(?<!otel_" + re.escape(FOREIGN_NEEDLE) + b")"
+)
+"""What outsiders may not say: neither `llmcost.usage.` nor the name of our instrumentation's scope. A key stands behind
+its length, which no `otel_` can be the end of."""
+
+
+def may_hold_foreign(body: bytes) -> bool:
+    """Whether a message in protobuf may have an attribute that only a trusted host may set."""
+    return FOREIGN_NEEDLE in body and _FOREIGN.search(body) is not None
 
 
 def may_hold_genai(body: bytes) -> bool:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from otel_llmcost.call import LLMCall
+from otel_llmcost.call import AGENT_RULE, LLMCall
 from otel_llmcost.dialects import is_inference
 from otel_llmcost.kinship import MAX_DEPTH, Seen
 from otel_llmcost.lineage import WHO_KEYS, who_of
@@ -36,7 +36,7 @@ def seen_genai(span: Span, call: LLMCall | None) -> Seen:
         call=call,
         who=who_of(span.attributes),
         genai=True,
-        boundary=not is_inference(span.attributes),
+        boundary=(call is None or call.usage.rule.startswith(AGENT_RULE)) and not is_inference(span.attributes),
     )
 
 

@@ -1,6 +1,7 @@
 """One process of the stage: everything started, served until a signal, and stopped in the order that loses nothing."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -129,10 +130,21 @@ async def serve(settings: Settings, ready: Ready) -> None:
         admin_url = await start_admin(settings.stage, admin_app(lifecycle, metrics.families), stack)
         ports = await start(settings, metrics, stack)
         lifecycle.phase = "ready"
+        spare_collections()
         ready([*urls(settings.stage, *ports), ("health", admin_url)])
         await stopped.wait()
         lifecycle.phase = "draining"
         print("otel-llmcost: draining", flush=True)
+
+
+def spare_collections() -> None:
+    """Have the garbage collector leave alone what is there to stay, such as the price book, and look less often.
+
+    Spans make many objects and no cycles: looking for some is a fifth of the work on a message otherwise.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def stop_signals() -> asyncio.Event:

@@ -23,7 +23,15 @@ from otel_llmcost.processors.serving import listen
 from otel_llmcost.processors.stage.admin import admin_app
 from otel_llmcost.processors.stage.exposition import Family, merged
 from otel_llmcost.processors.stage.metrics import StageMetrics
-from otel_llmcost.processors.stage.run import Lifecycle, Ready, start, start_admin, stop_signals, urls
+from otel_llmcost.processors.stage.run import (
+    Lifecycle,
+    Ready,
+    spare_collections,
+    start,
+    start_admin,
+    stop_signals,
+    urls,
+)
 from otel_llmcost.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -192,6 +200,7 @@ async def _work(settings: Settings, pipe: Connection) -> None:
     metrics = StageMetrics(settings.metrics.dimensions, settings.identity.remembered_spans)
     async with AsyncExitStack() as stack:
         await start(settings, metrics, stack)
+        spare_collections()
         pipe.send(("ready", None))
         while not stopped.is_set():
             with suppress(TimeoutError):
