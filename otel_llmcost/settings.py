@@ -235,6 +235,8 @@ class StorageSettings(Section):
     settle_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 60
     """How often `otel-llmcost up` stores the totals of hours that are over. 0: never; dashboards are as exact, but
     slower."""
+    detect_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """How often `otel-llmcost up` and `otel-llmcost watch` look for anomalies. 0: never."""
 
     @model_validator(mode="after")
     def _totals_outlive_calls(self) -> "StorageSettings":

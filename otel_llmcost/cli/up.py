@@ -124,7 +124,7 @@ async def serve(settings: Settings, options: Options) -> None:
         if refresher is not None:
             refresher.start()
             stack.push_async_callback(asyncio.to_thread, refresher.stop)
-        _start_settler(stack, settings)
+        _start_keepers(stack, settings)
         gate = Gate()
         intake = TraceIntake(pipeline, writer, kinship_of(settings.identity))
         stack.callback(intake.close)
@@ -160,13 +160,17 @@ def _sink_and_aside(settings: Settings, prices: "HasBook") -> tuple["Sink", "Set
     return sink, Outlet(sink.write, LineCodec(), CallMetrics(settings.metrics.dimensions), letters).set_aside
 
 
-def _start_settler(stack: AsyncExitStack, settings: Settings) -> None:
+def _start_keepers(stack: AsyncExitStack, settings: Settings) -> None:
+    """What keeps totals and anomalies up to date."""
+    from otel_llmcost.detection.detector import Detector
     from otel_llmcost.exporters.clickhouse.settler import Settler
 
-    if settings.storage.settle_interval_s:
-        settler = Settler(settings.ledger, settings.storage.settle_interval_s)
-        settler.start()
-        stack.push_async_callback(asyncio.to_thread, settler.stop)
+    storage = settings.storage
+    for keeper, interval_s in ((Settler, storage.settle_interval_s), (Detector, storage.detect_interval_s)):
+        if interval_s:
+            running = keeper(settings.ledger, interval_s)
+            running.start()
+            stack.push_async_callback(asyncio.to_thread, running.stop)
 
 
 async def _start_http(stack: AsyncExitStack, app: Any, host: str, port: int, option: str) -> int:
@@ -190,12 +194,14 @@ async def _start_sql(stack: AsyncExitStack, settings: Settings, options: Options
 
 
 def _prepare_ledger(url: str) -> Path:
-    """Create what the ledger lacks, so that dashboards find its tables before the first line comes."""
+    """Create what the ledger lacks, so that dashboards and alerts find its tables before the first line comes."""
+    from otel_llmcost.detection.run import create
     from otel_llmcost.exporters.clickhouse.client import Ledger, LedgerUrl
     from otel_llmcost.exporters.clickhouse.migrations import prepare
 
     with Ledger.connect(LedgerUrl.parse(url, environ), read_only=False) as ledger:
         prepare(ledger)
+        create(ledger)
         return Path(ledger.url.path)
 
 
