@@ -11,11 +11,14 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from otel_llmcost.errors import ConfigError
 
 MAX_CONNECTIONS: Final = 256
+HEAD_TIMEOUT_S: Final = 30.0
 MAX_HEAD_BYTES: Final = 512 * 1024
 """Request line and headers: a query may stand in the URL."""
 
@@ -78,20 +81,21 @@ def listen(host: str, port: int, option: str, *, share: bool = False) -> socket.
 class HttpServer:
     """An ASGI application on a bound socket."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a server is bounded by
         self,
         app: Any,
         bound: socket.socket,
         drain_s: int,
         tls: Tls | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        head_timeout_s: float = HEAD_TIMEOUT_S,
     ) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="h11",
+            http=type("Protocol", (_TimedHead,), {"head_timeout_s": head_timeout_s}),
             ws="none",
             server_header=False,
             limit_concurrency=max_connections,
@@ -119,6 +123,33 @@ class HttpServer:
             with suppress(asyncio.CancelledError):
                 await self._task
         self._bound.close()
+
+
+class _TimedHead(H11Protocol):
+    """Closes connections whose request line and headers do not come in time: uvicorn times idle ones only."""
+
+    head_timeout_s = HEAD_TIMEOUT_S
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.head_timeout_s, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_timer()
+        elif self._timer is None:  # the next request of a connection began
+            self._timer = self.loop.call_later(self.head_timeout_s, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Server(uvicorn.Server):

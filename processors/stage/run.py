@@ -178,7 +178,9 @@ async def start(settings: Settings, metrics: StageMetrics, stack: AsyncExitStack
     limits = Limits(stage.max_message_bytes, stage.read_timeout_s)
     tls, share = tls_of(stage), stage.workers > 1
     bound = listen(stage.host, stage.http_port, "--http-port", share=share)
-    over_http = HttpServer(http_app(intakes, gate, limits), bound, stage.drain_s, tls, stage.max_connections)
+    over_http = HttpServer(
+        http_app(intakes, gate, limits), bound, stage.drain_s, tls, stage.max_connections, stage.read_timeout_s
+    )
     http_port = await start_http(stack, over_http)
     over_grpc = grpc_server(intakes, gate, limits, share_port=share)
     grpc_port = await start_grpc(
