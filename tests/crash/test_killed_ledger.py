@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crash.ledger_account import Account, check
+from crash.ledger_account import Account, check, settle_all
 from crash.writing import cost_usd, journaled, start
 from otel_llmcost.exporters.safekeeping import folder_of
 from up_process import Up, ledger_url, running_up
@@ -28,20 +28,22 @@ def unused_port() -> int:
         return listener.getsockname()[1]
 
 
-def account(up: Up, team: str) -> Account:
-    return Account.of(f"clickhouse://127.0.0.1:{up.ports['ClickHouse']}/llmcost", team)
+def endpoint(up: Up) -> str:
+    return f"clickhouse://127.0.0.1:{up.ports['ClickHouse']}/llmcost"
 
 
 @pytest.mark.parametrize("number", range(SEED, SEED + RUNS))
 def test_a_ledger_killed_anywhere_has_each_call_once_in_the_end(tmp_path: Path, number: int) -> None:
-    """Each of its lives but the last ends while an application sends, which dies a moment later."""
+    """Each of its lives but the last ends while an application sends, which dies a moment later. What is there when one
+    begins is settled."""
     rng = random.Random(number)
     port, spool = unused_port(), tmp_path / "spool"
     dead = {"OTEL_LLMCOST_DELIVERY_DEAD_LETTERS": str(tmp_path / "dead")}
     url, team = f"otlp://127.0.0.1:{port}", f"run {number}"
     journals, first = [], number * 10_000
     for _ in range(LIVES):
-        with running_up(ledger_url(tmp_path), "--grpc-port", str(port), **dead) as up:
+        with running_up(ledger_url(tmp_path), "--writable", "--grpc-port", str(port), **dead) as up:
+            settle_all(endpoint(up))
             numbers = range(first, first + rng.randrange(100, 400))
             first = numbers.stop
             journals.append(tmp_path / f"journal-{first}")
@@ -54,11 +56,14 @@ def test_a_ledger_killed_anywhere_has_each_call_once_in_the_end(tmp_path: Path, 
             process.kill()
             process.join()
     journals.append(tmp_path / "journal-last")
-    with running_up(ledger_url(tmp_path), "--grpc-port", str(port), **dead) as up:
+    with running_up(ledger_url(tmp_path), "--writable", "--grpc-port", str(port), **dead) as up:
+        settle_all(endpoint(up))
         last = start(url, spool, journals[-1], range(first, first + 5), team)
         last.join()
         assert 0 == last.exitcode
         told = set().union(*map(journaled, journals))
         assert set(range(first, first + 5)) <= told
-        check(account(up, team), told, range(number * 10_000, first + 5), cost_usd)
+        check(Account.of(endpoint(up), team), told, range(number * 10_000, first + 5), cost_usd)
+        settle_all(endpoint(up))
+        check(Account.of(endpoint(up), team), told, range(number * 10_000, first + 5), cost_usd)
     assert [] == [*(spool / folder_of(url)).glob("*.spool"), *tmp_path.rglob("*.dead")]
