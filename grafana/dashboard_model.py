@@ -105,7 +105,7 @@ def _datasource_variable(name: str, label: str, plugin: str) -> Json:
         "multi": False,
         "includeAll": False,
         "hide": 0,
-        "current": {},
+        "current": {"text": "", "value": ""},
         "options": [],
     }
 
@@ -117,7 +117,6 @@ def _query_variable(name: str, label: str, sql: str) -> Json:
         "type": "query",
         "datasource": DATASOURCE,
         "query": {"refId": f"var-{name}", "editorType": "sql", "rawSql": sql, "pluginVersion": PLUGIN_VERSION},
-        "definition": sql,
         "refresh": 2,  # with the time range: the list is what was in use then
         "sort": 0,  # the query's order: most expensive first
         "regex": "",
@@ -125,7 +124,7 @@ def _query_variable(name: str, label: str, sql: str) -> Json:
         "includeAll": False,
         "allowCustomValue": True,  # beyond the first MAX_OPTIONS, type the name
         "hide": 0,
-        "current": {},
+        "current": {"text": "", "value": ""},
         "options": [],
     }
 
@@ -143,7 +142,10 @@ def _own_variable(variable: Mapping[str, Any], folder: str, queries: Queries) ->
     name, label, kind = variable["name"], variable["label"], variable["type"]
     description = {"description": variable["description"].strip()}
     if kind == "query":
-        return _query_variable(name, label, queries.read(f"{folder}/{variable['query']}")) | description
+        return (
+            _query_variable(name, label, queries.read(f"{folder}/{variable['query']}", variable.get("fill")))
+            | description
+        )
     if kind == "datasource":
         return _datasource_variable(name, label, variable["plugin"]) | description
     if kind == "textbox":

@@ -9,18 +9,21 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from random import Random
 from typing import Final
 
-from otel_llmcost.call import Bucket, LLMCall, Outcome, Source, Usage
+from otel_llmcost.call import Amounts, Bucket, Cost, LLMCall, Outcome, Source, Usage
 from otel_llmcost.pricing import PriceBook, price_call
 
 NOW: Final = datetime(2026, 11, 20, 14, 37, 23, tzinfo=UTC)
 DAYS: Final = 35
 CACHE_LOST: Final = (NOW - timedelta(days=2, hours=6), NOW - timedelta(days=2, hours=1))
 RUNAWAY: Final = (NOW - timedelta(hours=3, minutes=10), NOW - timedelta(minutes=40))
-_SECOND_NS: Final = 1_000_000_000
+DISCOUNTED: Final = Decimal("0.94")
+PICO_USD: Final = Decimal("1e-12")
+PARTS: Final = ("input_usd", "output_usd", "cache_read_usd", "cache_write_usd", "other_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ APPS: Final = (
     App("search", "discovery", "indexing", "openai", "text-embedding-3-small", 240, 900, 0),
     App("search", "discovery", "answers", "google", "gemini-2.5-flash", 240, 2600, 240, 0.1, customers=20),
     App("reports", "finance", "nightly-report", "openai", "gpt-4o-2024-08-06", 60, 9000, 1200, batch=True),
+    App("labs", "", "prompt-tests", "anthropic", "claude-haiku-4-5", 30, 3000, 400),
     App("labs", "", "playground", "self-hosted", "acme-13b-chat", 12, 1500, 300, priced=False),
 )  # fmt: skip
 
@@ -88,7 +92,7 @@ def demo_calls(seed: int = 20261120, days: int = DAYS) -> list[LLMCall]:
 def _moments(app: App, random: Random, days: int) -> Iterator[tuple[datetime, bool]]:
     """When the app calls, and whether it runs in circles then."""
     first = NOW - timedelta(days=days)
-    for hour in range(days * 24):
+    for hour in range(days * 24 + 1):
         start = first.replace(minute=0, second=0) + timedelta(hours=hour)
         rate = app.calls_per_day / 24 * _shape(app, start) * (1 + 0.006 * hour / 24)
         for _ in range(_poisson(rate, random)):
@@ -123,12 +127,21 @@ def _attempts(turn: Turn, random: Random, book: PriceBook) -> Iterator[LLMCall]:
     while random.random() < turn.app.failing and attempt < 4:
         failed = _call(turn, attempt, random)
         failed = replace(failed, outcome=Outcome.ERROR, http_status=429, error_type="rate_limit", usage=Usage())
-        yield replace(failed, cost=price_call(failed, book))
+        yield replace(failed, cost=_priced(failed, book))
         attempt += 1
     call = _call(turn, attempt, random)
     if call.streaming and random.random() < 0.015:
         call = replace(call, outcome=Outcome.ABORTED, finish_reason="")
-    yield replace(call, cost=price_call(call, book))
+    yield replace(call, cost=_priced(call, book))
+
+
+def _priced(call: LLMCall, book: PriceBook) -> Cost:
+    """At the book's prices; the company pays 6 % less to one of its sellers."""
+    cost = price_call(call, book)
+    if call.provider != "anthropic" or cost.effective is None:
+        return cost
+    amounts = {name: (getattr(cost.effective, name) * DISCOUNTED).quantize(PICO_USD) for name in PARTS}
+    return replace(cost, effective=Amounts(**amounts))
 
 
 def _call(turn: Turn, attempt: int, random: Random) -> LLMCall:

@@ -48,6 +48,7 @@ def fill_ledger(path: Path, days: int = DAYS, *, judged_days: float = 2.5) -> No
     with Ledger.open(url, read_only=False) as ledger:
         prepare(ledger)
         create(ledger)
+        ledger.execute("INSERT INTO {database}.detection_overrides (name, value) VALUES ('min_excess_usd', 0.05)")
     sink = open_sink(url)
     sink.write(demo_calls(days=days))
     sink.close()

@@ -60,7 +60,7 @@ PANEL_TYPES: Final[Mapping[str, PanelType]] = {
     "lines": PanelType("timeseries", _LEGEND, _LINES, "palette-classic-by-name"),
     "table": PanelType(
         result="table",
-        options={"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
+        options={"showHeader": True, "cellHeight": "sm"},
         custom={"align": "auto", "filterable": False, "minWidth": 70},
     ),
     "barchart": PanelType(

@@ -6,7 +6,7 @@ SELECT
     last_seen_at,
     concat(series_kind, ' ', series_key) AS what,
     arrayStringConcat(arrayMap(d -> replaceAll(d, '_', ' '), detectors), ', ') AS why,
-    if(times_expected > 1000, NULL, times_expected) AS times_expected,
+    least(times_expected, 999) AS times_expected,
     peak_usd_per_hour,
     excess_usd,
     arrayStringConcat(arrayMap(s -> concat(s.1, ' ', s.2), folded), ', ') AS also,

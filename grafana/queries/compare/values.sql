@@ -6,6 +6,6 @@ FROM
     FROM llmcost.calls_hourly
     WHERE {{in_days}}
     GROUP BY name
-    ORDER BY spend_usd DESC NULLS LAST, name
+    ORDER BY {{order}}, name
     LIMIT 1000
 )

@@ -1,5 +1,5 @@
 -- As otel_llmcost/detection/sql/explained.sql, from totals by the hour instead of single calls, for a panel must be fast.
--- They know no customers, users and hosts: of those it is the time as a whole. A month at most.
+-- A month at most.
     least({{anomaly_to}}, {{anomaly_from}} + INTERVAL 30 DAY) AS ends,
     dateDiff('second', {{anomaly_from}}, ends) AS length_s,
     arrayMap(k -> toInt64(k) * 604800 * (intDiv(length_s - 1, 604800) + 1), [1, 2, 3, 4]) AS weeks,
@@ -19,7 +19,7 @@
             FROM llmcost.calls_hourly
             WHERE day >= toDate({{anomaly_from}} - arrayMax(offsets), 'UTC') AND day <= toDate(ends, 'UTC')
             AND (
-                {{anomaly_kind}} NOT IN ('team', 'feature', 'agent', 'model', 'service')
+                {{anomaly_kind}} = 'total'
                 OR {{anomaly_key}} = multiIf({{anomaly_kind}} = 'team', toString(team), {{anomaly_kind}} = 'feature', toString(feature),
                     {{anomaly_kind}} = 'agent', toString(agent), {{anomaly_kind}} = 'model', toString(model), toString(service))
             )

@@ -4,8 +4,13 @@
     SELECT
         *,
         arrayConcat([(series_kind, series_key)], folded) AS concerned,
-        concat(id, '|', series_kind, '|', toString(toUnixTimestamp(started_at)), '|', toString(toUnixTimestamp(last_seen_at)),
-            '|', series_key) AS pick
+        -- what totals by the hour know: where a customer, a user or a host names it, the nearest series that rose too
+        if(series_kind NOT IN ('customer', 'user', 'host'), (series_kind, series_key),
+            arraySort(s -> indexOf(['agent', 'feature', 'service', 'team', 'model', 'total'], s.1),
+                arrayFilter(s -> s.1 NOT IN ('customer', 'user', 'host'), arrayConcat(folded, [('total', '')])))[1])
+            AS explained,
+        concat(id, '|', explained.1, '|', toString(toUnixTimestamp(started_at)), '|',
+            toString(toUnixTimestamp(last_seen_at)), '|', explained.2) AS pick
     FROM llmcost.anomalies
     WHERE last_seen_at >= $__fromTime AND started_at <= $__toTime
     AND $__conditionalAll(arrayExists(s -> s.1 = 'service' AND s.2 IN (${service:sqlstring}), concerned), $service)
