@@ -50,23 +50,33 @@ def mappings(column: "pa.ChunkedArray", value_of: Callable[["pa.Array"], list[An
     import pyarrow as pa
 
     array = column.combine_chunks()
-    offsets = array.offsets.to_numpy().tolist()
-    if offsets[-1] == offsets[0]:
+    first, offsets = _bounds(array)
+    if not offsets[-1]:
         return [{} for _ in range(len(array))]
-    keys = words(pa.chunked_array([array.keys]))
-    values = value_of(pa.chunked_array([array.items]))
+    keys = words(pa.chunked_array([array.keys.slice(first, offsets[-1])]))
+    values = value_of(pa.chunked_array([array.items.slice(first, offsets[-1])]))
     return [
         dict(zip(keys[begin:end], values[begin:end], strict=True)) if end > begin else {}
         for begin, end in pairwise(offsets)
     ]
 
 
+def _bounds(array: "pa.Array") -> tuple[int, list[int]]:
+    """Where the content of a column of lists or maps begins, and, from there, where that of each line does.
+
+    A slice of a column carries the content of the whole one.
+    """
+    offsets = array.offsets.to_numpy()
+    return int(offsets[0]), (offsets - offsets[0]).tolist()
+
+
 def text_lists(column: "pa.ChunkedArray") -> list[tuple[str, ...]]:
     """Lists of texts."""
     array = column.combine_chunks()
-    if not len(array.values):
+    first, offsets = _bounds(array)
+    if not offsets[-1]:
         return [()] * len(array)
-    offsets, texts = array.offsets.to_numpy().tolist(), _texts(array.values)
+    texts = _texts(array.values.slice(first, offsets[-1]))
     return [tuple(texts[begin:end]) for begin, end in pairwise(offsets)]
 
 

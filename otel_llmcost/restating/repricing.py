@@ -70,8 +70,8 @@ class Repriced:
             old = self.old[name]
             differs |= (old.units != new.units) | (old.known != new.known)
         for name in COMPARED_WORDS:
-            pairs = zip(self.old_words[name], self.new_words[name], strict=True)
-            differs |= np.fromiter((old != new for old, new in pairs), dtype=bool, count=len(differs))
+            old_words, new_words = (np.array(told[name], dtype=object) for told in (self.old_words, self.new_words))
+            differs |= old_words != new_words
         changed: np.ndarray = differs & self.readable
         return changed
 
