@@ -1,5 +1,6 @@
 """INSERT at the ClickHouse port, where `--writable` allows it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,21 @@ def test_a_read_only_endpoint_says_what_would_let_totals_be_made(up: Up, capsys)
     assert 0 != main(["ledger", "rebuild", "--ledger", url])
 
     assert "--writable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["ledger settle", "ledger rebuild", "schema status", "query SELECT\xa01"])
+def test_a_wrong_password_ends_a_command_at_once(writable: Up, monkeypatch, capsys, command: str) -> None:
+    """A writer waits until it is corrected; a command says what to check, and not the password."""
+    monkeypatch.setenv("OTEL_LLMCOST_LEDGER_PASSWORD", "wr0ng")
+    url = f"clickhouse://default@127.0.0.1:{writable.ports['ClickHouse']}/llmcost"
+
+    begin = time.monotonic()
+    assert 4 == main([*command.split(" "), "--ledger", url])
+
+    told = capsys.readouterr().err
+    assert "check the user and the password" in told
+    assert "wr0ng" not in told
+    assert time.monotonic() - begin < 10
 
 
 def test_who_changes_tables_is_told(writable: Up, monkeypatch, capsys) -> None:
