@@ -110,7 +110,8 @@ def add_shadows(filled: dict[str, list[Any]], blanks: Mapping[str, Any]) -> None
     if not reaching:
         return
     last = {(call_id, version): place for place, (call_id, version, *_) in enumerate(reaching)}
-    before, after = [], []
+    before: list[dict[str, Any]] = []
+    after: list[dict[str, Any]] = []
     for place, (call_id, version, start_ns, skew) in enumerate(reaching):
         marks = after if last[call_id, version] == place else before
         for day_ns in other_days(start_ns, skew):
