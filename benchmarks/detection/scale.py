@@ -64,7 +64,7 @@ def main(series: int) -> None:
         for minutes in (1, 15, 15, 15):
             _timed(f"{minutes} minutes judged", lambda m=minutes: run.judge(ledger, NOW - m * run.MINUTE, NOW))  # type: ignore[misc]
         for name in ("spend", "measures", "newcomers", "conversations"):
-            _timed(f"  of these: {name}", lambda n=name: run._run(ledger, n, NOW - 15 * run.MINUTE, NOW))  # type: ignore[misc]
+            _timed(f"  of these: {name}", lambda n=name: run._run(ledger, n, NOW - 15 * run.MINUTE, NOW, closed=NOW))  # type: ignore[misc]
         _timed("anomalies listed", lambda: ledger.query("SELECT count() FROM anomalies"))
         print("the series that tripled:", ledger.query("SELECT series_key, started_at FROM anomalies").rows)
 

@@ -57,7 +57,8 @@ def update(ledger: "Ledger", now: datetime, since: datetime | None = None) -> No
         expect(ledger, first, this_hour + 2 * HOUR)
     if since is not None or remembered != this_hour - HOUR:
         judge_hours(ledger, since or (remembered + HOUR if remembered else this_hour - DAY), this_hour)
-    judge(ledger, since or this_minute - AGAIN, this_minute)
+    # The minute that goes on is judged by what of it landed, and again when it is over.
+    judge(ledger, since or this_minute - AGAIN, this_minute + MINUTE, closed=this_minute)
 
 
 def remember(ledger: "Ledger", start: datetime, end: datetime) -> None:
@@ -76,11 +77,11 @@ def expect(ledger: "Ledger", start: datetime, end: datetime) -> None:
         _learn_conversations(ledger, _floor(first, DAY))
 
 
-def judge(ledger: "Ledger", start: datetime, end: datetime) -> None:
-    """Judge every minute of [start, end)."""
+def judge(ledger: "Ledger", start: datetime, end: datetime, *, closed: datetime | None = None) -> None:
+    """Judge every minute of [start, end); from `closed` on they go on, and may not be called silent."""
     for first, last in _days(_floor(start, MINUTE), _floor(end, MINUTE)):
         for name in ("spend", "measures", "newcomers", "conversations"):
-            _run(ledger, name, first, last)
+            _run(ledger, name, first, last, closed=closed or last)
         _link(ledger, first, last)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,22 @@ CREATE TABLE {database}.calls
     model String, input_tokens UInt64, output_tokens UInt64, cost_usd Nullable(Decimal(18, 12)), usage_known UInt8
 ) ENGINE = MergeTree ORDER BY ts
 """
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was said of the series of a ledger, as `SeriesLedger` tells it."""
+
+    said: list[tuple[Any, ...]]
+    anomalies: list[dict[str, Any]]
+
+    def signals(self, key: str) -> list[tuple[Any, ...]]:
+        """(key, detector, first minute) of every signal of a series, in order."""
+        return [one for one in self.said if one[0] == key]
+
+    def detectors(self, key: str) -> set[str]:
+        """What was said of a series."""
+        return {what for _, what, _ in self.signals(key)}
 
 
 class SeriesLedger:
@@ -105,6 +122,10 @@ class SeriesLedger:
         run.judge(self.ledger, begin, end)
         if hours:
             run.judge_hours(self.ledger, begin, end)
+
+    def told(self) -> "Told":
+        """What was said, to be read when the ledger is closed: a process holds one embedded ledger at a time."""
+        return Told(self.signals(), self.anomalies())
 
     def signals(self, key: str | None = None) -> list[tuple[Any, ...]]:
         """(key, detector, first minute) of every signal, in order."""

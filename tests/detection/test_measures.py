@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import pytest
-from series_ledger import DAY, HOUR, MINUTE, START, SeriesLedger
+from series_ledger import DAY, HOUR, MINUTE, START, SeriesLedger, Told, opened
 
 NOON = START + 28 * DAY + 12 * HOUR
 AFTER = "m >= 40320 + 720"
@@ -14,28 +14,52 @@ USUAL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("detector", "change"),
-    [
-        ("cost_per_token", {"usd": f"({USUAL['usd']}) * if({AFTER}, 2, 1)"}),
-        ("cache_loss", {"cached": f"inputs * if({AFTER}, 0, 0.8)"}),
-        ("tokens_per_call", {"inputs": f"calls * 1000 * noise * if({AFTER}, 4, 1)"}),
-        ("retry_storm", {"failed": f"if({AFTER}, calls * 0.6, calls * (m % 50 = 0) * 0.1)"}),
-    ],
-)
-def test_a_ratio_that_moves_is_named(series: SeriesLedger, detector: str, change: dict[str, str]) -> None:
-    """
-    A price that doubles, a lost cache, longer prompts and failing calls are found in minutes, and told apart from a
-    series that is only busier.
-    """
-    series.fill("moved", "40 * noise", **(USUAL | change))
-    series.fill("busier", f"40 * noise * if({AFTER}, 3, 1)", **USUAL)
+CHANGES = {
+    "cost_per_token": {"usd": f"({USUAL['usd']}) * if({AFTER}, 2, 1)"},
+    "cache_loss": {"cached": f"inputs * if({AFTER}, 0, 0.8)"},
+    "tokens_per_call": {"inputs": f"calls * 1000 * noise * if({AFTER}, 4, 1)"},
+    "retry_storm": {"failed": f"if({AFTER}, calls * 0.6, calls * (m % 50 = 0) * 0.1)"},
+}
+FEW = "m % 20 = 7"
 
-    series.judge(NOON - HOUR, NOON + 20 * MINUTE)
 
-    first = min(at for _, what, at in series.signals("moved") if what == detector)
-    assert NOON <= first <= NOON + 2 * MINUTE
-    assert {"spend_rise"} == series.detectors("busier")
+@pytest.fixture(scope="module")
+def noon(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Series of which something moves at noon, judged."""
+    with opened(tmp_path_factory.mktemp("noon")) as series:
+        for detector, change in CHANGES.items():
+            series.fill(detector, "40 * noise", **(USUAL | change))
+        series.fill("busier", f"40 * noise * if({AFTER}, 3, 1)", **USUAL)
+        # three calls an hour, of one price, and of one that is six times as dear now and then
+        price = "(inputs - cached) * 1e-5 + cached * 1e-6 + calls * 1e-3"
+        series.fill("few", FEW, **(USUAL | {"usd": f"({price}) * if({AFTER}, 2, 1)"}))
+        series.fill("longer", f"{FEW} OR ({AFTER} AND m % 20 = 9)", **(USUAL | {
+            "usd": price, "inputs": f"calls * 1000 * noise * if({AFTER}, 3, 1)",
+        }))  # fmt: skip
+        series.fill(
+            "mixed", FEW, **(USUAL | {"usd": f"({price}) * if(cityHash64(m) % 30 = 0 OR m = 40320 + 727, 6, 1)"})
+        )
+        series.judge(NOON - HOUR, NOON + HOUR)
+        return series.told()
+
+
+@pytest.mark.parametrize("detector", CHANGES)
+def test_a_ratio_that_moves_is_named(noon: Told, detector: str) -> None:
+    """
+    A price that doubles, a lost cache, longer prompts and failing calls are found in their first minute, and told apart
+    from a series that is only busier.
+    """
+    assert NOON == min(at for _, what, at in noon.signals(detector) if what == detector)
+    assert {"spend_rise"} == noon.detectors("busier")
+
+
+def test_one_call_tells_a_price_that_never_moved(noon: Told) -> None:
+    """
+    The first call at twice the price is told of a series of three calls an hour; longer prompts and a second model that
+    is used now and then are no dearer price.
+    """
+    assert ("few", "cost_per_token", NOON + 7 * MINUTE) == noon.signals("few")[0]
+    assert "cost_per_token" not in noon.detectors("longer") | noon.detectors("mixed")
 
 
 def test_a_mix_that_follows_the_clock_is_usual(series: SeriesLedger) -> None:

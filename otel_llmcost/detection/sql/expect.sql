@@ -13,7 +13,8 @@
 -- this runs.
 INSERT INTO {database}.series_expected
     (series_kind, series_key, hour, first_hour, days_known, seasonal_usd, quarters, level, spread1, spread6, spread24,
-     burst1_usd, burst5_usd, burst15_usd, usual_call_usd, max_call_usd)
+     burst1_usd, burst5_usd, burst15_usd, usual_call_usd, max_call_usd, hour_call_usd,
+     calls_burst1, calls_burst5, calls_burst15)
 WITH
     -- 37 days: those of the spread, those an hour of them is expected from, and two to start with.
     toDate({from:DateTime('UTC')}) - 37 AS day0,
@@ -30,6 +31,10 @@ WITH
             greatest(sq1 / cost_usd - cost_usd / 60, 0) AS lump1,
             greatest(sq5 / cost_usd - cost_usd / 12, 0) AS lump5,
             greatest(arraySum(q -> q * q, quarters_usd) / cost_usd - cost_usd / 4, 0) AS lump15,
+            -- as multiples of a call; hours without such sums have the lumps of their cost
+            if(calls_sq1 > 0, greatest(calls_sq1 / calls - calls / 60, 0), lump1 * calls / cost_usd) AS calls_lump1,
+            if(calls_sq1 > 0, greatest(calls_sq5 / calls - calls / 12, 0), lump5 * calls / cost_usd) AS calls_lump5,
+            if(calls_sq1 > 0, greatest(calls_sq15 / calls - calls / 4, 0), lump15 * calls / cost_usd) AS calls_lump15,
             hour < {from:DateTime('UTC')} - 3600 AS is_known,
             is_known AND cost_usd > 0 AND hour >= {from:DateTime('UTC')} - 14 * 86400 AS is_recent
         FROM {database}.series_hour FINAL
@@ -45,7 +50,10 @@ WITH
             maxIf(max_call_usd, is_known) AS max_call,
             greatest(ifNotFinite(quantileIf(0.75)(lump1, is_recent), 0), usual_call / 2, 1e-9) AS burst1,
             greatest(ifNotFinite(quantileIf(0.75)(lump5, is_recent), 0), usual_call / 2, 1e-9) AS burst5,
-            greatest(ifNotFinite(quantileIf(0.75)(lump15, is_recent), 0), usual_call / 2, 1e-9) AS burst15
+            greatest(ifNotFinite(quantileIf(0.75)(lump15, is_recent), 0), usual_call / 2, 1e-9) AS burst15,
+            greatest(ifNotFinite(quantileIf(0.75)(calls_lump1, is_recent), 0), 1) AS calls_burst1,
+            greatest(ifNotFinite(quantileIf(0.75)(calls_lump5, is_recent), 0), 1) AS calls_burst5,
+            greatest(ifNotFinite(quantileIf(0.75)(calls_lump15, is_recent), 0), 1) AS calls_burst15
         FROM history
         GROUP BY id
     ),
@@ -170,13 +178,17 @@ WITH
         SELECT
             id, at,
             quantileExact(0.5)(lump1) AS slot1, quantileExact(0.5)(lump5) AS slot5, quantileExact(0.5)(lump15) AS slot15,
+            quantileExact(0.5)(calls_lump1) AS calls_slot1, quantileExact(0.5)(calls_lump5) AS calls_slot5,
+            quantileExact(0.5)(calls_lump15) AS calls_slot15,
+            quantileExact(0.5)(cost_usd / calls) AS slot_call,
             arrayReduce('median', groupArray(cost_usd) AS costs) AS middle,
             arrayReduce('sumForEach',
                 arrayMap((q, c) -> arrayMap(one -> one * least(1, middle / c), q), groupArray(quarters_usd), costs)) AS sums
         FROM
         (
             SELECT h.id AS id, h.cost_usd AS cost_usd, h.quarters_usd AS quarters_usd, h.lump1 AS lump1, h.lump5 AS lump5,
-                h.lump15 AS lump15, d.day * 24 + h.hod AS at
+                h.lump15 AS lump15, h.calls AS calls, h.calls_lump1 AS calls_lump1, h.calls_lump5 AS calls_lump5,
+                h.calls_lump15 AS calls_lump15, d.day * 24 + h.hod AS at
             FROM history AS h
             INNER JOIN (SELECT day, arrayJoin(alike) AS like_day FROM days WHERE day * 24 + 24 > first_target) AS d
                 ON d.like_day = h.day
@@ -192,7 +204,9 @@ SELECT
     r.told.4,
     ifNotFinite(r.spread1, 0), ifNotFinite(r.spread6, 0), ifNotFinite(r.spread24, 0),
     greatest(s.burst1, p.slot1), greatest(s.burst5, p.slot5), greatest(s.burst15, p.slot15),
-    s.usual_call, s.max_call
+    s.usual_call, s.max_call, if(p.slot_call > 0, p.slot_call, s.usual_call),
+    greatest(s.calls_burst1, p.calls_slot1), greatest(s.calls_burst5, p.calls_slot5),
+    greatest(s.calls_burst15, p.calls_slot15)
 FROM spreads AS r
 INNER JOIN series AS s ON s.id = r.id
 LEFT JOIN slots AS p ON p.id = r.id AND p.at = r.told.1;

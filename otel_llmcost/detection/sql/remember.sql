@@ -1,7 +1,7 @@
 -- The hours of [from, to) into series_hour; both are full hours. Again for the same hours: the newest counts.
 INSERT INTO {database}.series_hour
     (series_kind, series_key, hour, calls, errors, retries, cost_usd, max_call_usd, sq1, sq5, quarters_usd,
-     input_tokens, output_tokens, cache_read_tokens)
+     input_tokens, output_tokens, cache_read_tokens, calls_sq1, calls_sq5, calls_sq15)
 SELECT
     series_kind,
     series_key,
@@ -16,7 +16,10 @@ SELECT
     arrayMap(i -> arraySum(arraySlice(minutes, 15 * i + 1, 15)), range(4)),
     sum(m.input_tokens),
     sum(m.output_tokens),
-    sum(m.cache_read_tokens)
+    sum(m.cache_read_tokens),
+    arraySum(x -> x * x, groupArrayInsertAt(0., 60)(toFloat64(m.calls), toMinute(minute)) AS minutes_calls),
+    arraySum(i -> pow(arraySum(arraySlice(minutes_calls, 5 * i + 1, 5)), 2), range(12)),
+    arraySum(i -> pow(arraySum(arraySlice(minutes_calls, 15 * i + 1, 15)), 2), range(4))
 FROM
 (
     SELECT *, toFloat64(ifNull(cost_usd, 0)) AS usd

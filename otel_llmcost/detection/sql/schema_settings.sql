@@ -7,10 +7,11 @@ SELECT
     d.meaning AS meaning
 FROM values(
     'name String, value Float64, meaning String',
-    ('min_z', 4.2, 'standard deviations from the expectation that make a signal'),
+    ('min_z', 4.6, 'standard deviations from the expectation that make a signal, of 10 minutes and more'),
+    ('min_z_short', 5, 'the same of less than 10 minutes, of which there are more to be wrong about'),
     ('min_ratio', 1.3, 'a rise below this multiple of the expectation is none, however certain'),
-    ('min_excess_usd', 0.01, 'a rise that costs less than this in its window is none'),
-    ('min_calls', 5, 'calls that a rise consists of at least, fewer only where one call is out of scale'),
+    ('min_excess_usd', 0.002, 'a rise that costs less than this in its window is none'),
+    ('min_calls', 3, 'calls that a rise consists of at least, fewer only where one call is out of scale'),
     ('out_of_scale', 20, 'one call is out of scale from this multiple of the dearest call before it'),
     ('min_spread', 0.05, 'relative error of an expectation that is assumed at least'),
     ('cold_spread', 0.6, 'relative error that is added for a new series, fading over cold_days'),
@@ -32,6 +33,7 @@ LEFT JOIN (SELECT name, value, set_at FROM {database}.detection_overrides FINAL)
 CREATE OR REPLACE VIEW {database}.detection_thresholds AS
 SELECT
     anyIf(value, name = 'min_z') AS min_z,
+    anyIf(value, name = 'min_z_short') AS min_z_short,
     anyIf(value, name = 'min_ratio') AS min_ratio,
     anyIf(value, name = 'min_excess_usd') AS min_excess_usd,
     anyIf(value, name = 'min_calls') AS min_calls,

@@ -1,7 +1,7 @@
 -- What detection remembers. Everything here follows from series_minute: drop it, and `refresh` fills it again.
 
--- One row per series and hour. sq1 and sq5 are the sums of squares of the cost of each 1 and 5 minutes: how bursty the
--- series is at that width.
+-- One row per series and hour. sq1 and sq5 are the sums of squares of the cost of each 1 and 5 minutes, calls_sq1, 5 and 15
+-- those of the calls: how bursty the series is at that width.
 CREATE TABLE IF NOT EXISTS {database}.series_hour
 (
     series_kind       LowCardinality(String),
@@ -18,11 +18,17 @@ CREATE TABLE IF NOT EXISTS {database}.series_hour
     input_tokens      UInt64,
     output_tokens     UInt64,
     cache_read_tokens UInt64,
+    calls_sq1         Float64,          -- 0: remembered before there was such a column
+    calls_sq5         Float64,
+    calls_sq15        Float64,
     version           DateTime64(3) DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toStartOfMonth(hour)
 ORDER BY (series_kind, series_key, hour);
+ALTER TABLE {database}.series_hour
+    ADD COLUMN IF NOT EXISTS calls_sq1 Float64, ADD COLUMN IF NOT EXISTS calls_sq5 Float64,
+    ADD COLUMN IF NOT EXISTS calls_sq15 Float64;
 
 -- What a series is expected to cost in an hour, said before the hour began.
 CREATE TABLE IF NOT EXISTS {database}.series_expected
@@ -43,11 +49,18 @@ CREATE TABLE IF NOT EXISTS {database}.series_expected
     burst15_usd    Float64,
     usual_call_usd Float64,
     max_call_usd   Float64,
+    hour_call_usd  Float64,           -- what a call costs at this hour of the day; 0: not known
+    calls_burst1   Float64,           -- size of the lumps that calls come in, at 1, 5 and 15 minutes
+    calls_burst5   Float64,
+    calls_burst15  Float64,
     version        DateTime64(3) DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toStartOfMonth(hour)
 ORDER BY (hour, series_kind, series_key);
+ALTER TABLE {database}.series_expected
+    ADD COLUMN IF NOT EXISTS hour_call_usd Float64, ADD COLUMN IF NOT EXISTS calls_burst1 Float64,
+    ADD COLUMN IF NOT EXISTS calls_burst5 Float64, ADD COLUMN IF NOT EXISTS calls_burst15 Float64;
 
 -- What a ratio of a series (cost per token, share of cached tokens, …) usually is.
 CREATE TABLE IF NOT EXISTS {database}.series_usual
@@ -62,11 +75,15 @@ CREATE TABLE IF NOT EXISTS {database}.series_usual
     spread      Float64,   -- of the hours, in natural logarithms
     hour_calls  Float64,   -- calls of the median hour
     hours_known UInt16,
+    extreme     Float64,          -- the hour of the last week that was furthest from usual, in natural logarithms; 0: not known
+    prices      Array(Float64),   -- of cost_per_token: USD per uncached, cached and output token, and per call without tokens
     version     DateTime64(3) DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toStartOfMonth(hour)
 ORDER BY (hour, series_kind, series_key, measure);
+ALTER TABLE {database}.series_usual ADD COLUMN IF NOT EXISTS extreme Float64,
+    ADD COLUMN IF NOT EXISTS prices Array(Float64);
 
 -- What the detectors said, one row per hour, series and detector: a flood of minutes stays small, and saying a thing
 -- twice changes nothing.

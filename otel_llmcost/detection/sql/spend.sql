@@ -3,8 +3,13 @@
 --
 -- The score is the signed root of the deviance of a negative binomial distribution: cost in lumps of their usual size
 -- (burst), around an expectation that is itself uncertain (spread). It is near a standard normal also far out and for
--- few lumps, so one threshold serves dense and sparse series. One lump is added to what is expected: nothing against
--- nothing proves nothing.
+-- few lumps, so one threshold serves dense and sparse series. Something is added to what is expected (a lump of cost, a
+-- third of one of calls): nothing against nothing proves nothing.
+--
+-- Two counts are scored: cost, and calls at what one usually costs at that hour. Calls come in smaller lumps than cost, for
+-- none of them is dearer than another, so a rise of volume shows in them first; it must show in the cost too.
+--
+-- A minute that has not ended (from `closed` on) may hold a rise already; silence is judged of closed minutes only.
 INSERT INTO {database}.anomaly_signals
 WITH
     {{score}},
@@ -12,6 +17,7 @@ WITH
     dateDiff('minute', start, {to:DateTime('UTC')}) AS length,
     toStartOfHour(start, 'UTC') AS hour0,
     dateDiff('minute', hour0, start) AS offset,
+    dateDiff('minute', start, {closed:DateTime('UTC')}) AS closed,
     minutes AS
     (
         SELECT
@@ -48,10 +54,15 @@ WITH
             max(dateDiff('hour', e.first_hour, e.hour)) AS hours_known,
             -- size of a lump in 1, 5 and 15 minutes, hour by hour
             groupArrayInsertAt((0., 0., 0.), 64)((e.burst1_usd, e.burst5_usd, e.burst15_usd), at) AS lumps,
+            groupArrayInsertAt((0., 0., 0.), 64)((
+                e.calls_burst1 * e.hour_call_usd, e.calls_burst5 * e.hour_call_usd, e.calls_burst15 * e.hour_call_usd
+            ), at) AS calls_lumps,
+            groupArrayInsertAt(0., 64)(e.hour_call_usd, at) AS a_call,
             argMax(e.usual_call_usd, e.hour) AS usual_call,
             argMax(e.max_call_usd, e.hour) AS max_call,
             argMax(e.spread1, e.hour) AS spread,
-            any(t.min_z) AS min_z, any(t.min_ratio) AS min_ratio, any(t.min_excess_usd) AS min_excess_usd,
+            any(t.min_z) AS min_z_long, any(t.min_z_short) AS min_z_short,
+            any(t.min_ratio) AS min_ratio, any(t.min_excess_usd) AS min_excess_usd,
             any(t.min_calls) AS min_calls, any(t.out_of_scale) AS out_of_scale, any(t.drop_z) AS drop_z,
             1 / (pow(greatest(spread, any(t.min_spread)), 2)
                 + pow(any(t.cold_spread) * greatest(1 - hours_known / 24 / any(t.cold_days), 0), 2)) AS size
@@ -74,6 +85,9 @@ WITH
             m.dearest_x AS dearest_x,
             m.calls_x AS calls_x,
             arrayPushFront(arrayCumSum(x), 0.) AS sum_x,
+            -- what so many calls usually cost
+            if(empty(m.x), arrayResize([0.], {minutes:UInt32} + 1), arrayPushFront(arrayCumSum(
+                arrayMap((n, i) -> n * a_call[intDiv(i + offset, 60) + 1], m.calls_x, range({minutes:UInt32}))), 0.)) AS sum_c,
             arrayPushFront(arrayCumSum(arrayMap(i -> high[intDiv(i + offset, 15) + 1], range(length))), 0.) AS sum_high,
             arrayPushFront(arrayCumSum(arrayMap(i -> low[intDiv(i + offset, 15) + 1], range(length))), 0.) AS sum_low
         FROM expected AS e
@@ -82,32 +96,40 @@ WITH
     windows AS
     (
         SELECT
-            * EXCEPT (x, sum_x, sum_high, sum_low, high, low, lumps),
+            * EXCEPT (x, sum_x, sum_c, sum_high, sum_low, high, low, lumps, calls_lumps, a_call),
             width,
+            if(width < 10, min_z_short, min_z_long) AS min_z,
             arrayMap(l -> multiIf(width = 1, l.1, width <= 5, l.2, l.3), lumps) AS lump_of_hour,
             -- of the hour that the window ends in, or of the one it begins in
             arrayMap(i -> greatest(lump_of_hour[intDiv(i - 1 + offset, 60) + 1],
                 lump_of_hour[intDiv(i - width + offset, 60) + 1], 1e-9), range(60, length + 1)) AS window_lumps,
-            -- (last minute, actual, expected, score, lump); a window of silence scores below zero
+            arrayMap(l -> multiIf(width = 1, l.1, width <= 5, l.2, l.3), calls_lumps) AS calls_lump_of_hour,
+            arrayMap(i -> greatest(calls_lump_of_hour[intDiv(i - 1 + offset, 60) + 1],
+                calls_lump_of_hour[intDiv(i - width + offset, 60) + 1], 1e-9), range(60, length + 1)) AS window_calls_lumps,
+            -- (last minute, actual, expected, score, lump, score of calls); a window of silence scores below zero
             arrayFilter(
-                s -> s.4 >= min_z OR s.4 <= -drop_z,
+                s -> s.4 >= min_z OR s.4 <= -drop_z OR s.6 >= min_z,
                 arrayMap(
-                    (i, lump, x1, x0, h1, h0, l1, l0) -> (
+                    (i, lump, calls_lump, x1, x0, c1, c0, h1, h0, l1, l0) -> (
                         i, x1 - x0, if(x1 - x0 > 1e-12, h1 - h0, l1 - l0),
                         if(x1 - x0 > 1e-12,
                             if(x1 - x0 < min_ratio * (h1 - h0) OR x1 - x0 - h1 + h0 < min_excess_usd, 0.,
                                 score((x1 - x0) / lump, (h1 - h0) / lump + 1, size)),
-                            if(width < 5, 0., -sqrt(2 * size * log(1 + (l1 - l0) / lump / size)))),
-                        lump
+                            if(width < 5 OR i > closed, 0., -sqrt(2 * size * log(1 + (l1 - l0) / lump / size)))),
+                        lump,
+                        if(x1 - x0 < min_ratio * (h1 - h0) OR x1 - x0 - h1 + h0 < min_excess_usd
+                            OR c1 - c0 < min_ratio * (h1 - h0), 0.,
+                            score((c1 - c0) / calls_lump, (h1 - h0) / calls_lump + 0.3, size))
                     ),
-                    range(60, length + 1), window_lumps,
+                    range(60, length + 1), window_lumps, window_calls_lumps,
                     arraySlice(sum_x, 61), arraySlice(sum_x, 61 - width, length - 59),
+                    arraySlice(sum_c, 61), arraySlice(sum_c, 61 - width, length - 59),
                     arraySlice(sum_high, 61), arraySlice(sum_high, 61 - width, length - 59),
                     arraySlice(sum_low, 61), arraySlice(sum_low, 61 - width, length - 59)
                 )
             ) AS found
         FROM running
-        ARRAY JOIN [1, 3, 5, 10, 15, 30, 60] AS width
+        ARRAY JOIN [1, 2, 3, 5, 10, 15, 30, 60] AS width
     ),
     judged AS
     (
@@ -122,8 +144,8 @@ WITH
             -- one dear call is no rise: the dearest counts like a usual one, unless it is out of scale
             if(is_out_of_scale, actual, actual - dearest + least(dearest, usual_call)) AS trimmed,
             if(s.4 < 0, s.4,
-                if(trimmed < min_ratio * expected_usd OR (n_calls < min_calls AND NOT is_out_of_scale), 0,
-                    score(trimmed / s.5, expected_usd / s.5 + 1, size))) AS z,
+                if(n_calls < min_calls AND NOT is_out_of_scale, 0,
+                    greatest(s.6, if(trimmed < min_ratio * expected_usd, 0, score(trimmed / s.5, expected_usd / s.5 + 1, size))))) AS z,
             min_z, drop_z
         FROM windows
         ARRAY JOIN found AS s
