@@ -61,7 +61,8 @@ def sum_usd(*amounts: Decimal) -> Decimal:
 
 def pico_as_attribute(pico_usd: int) -> float:
     """The nearest double in USD, as `as_attribute` has it: a quotient of integers is rounded once."""
-    return pico_usd / PICO
+    usd: float = pico_usd / PICO
+    return usd
 
 
 def as_attribute(amount: Decimal) -> float:
