@@ -117,6 +117,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         defaults: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(**(defaults | options))
+        # On either side of a command or action: whoever does not say it leaves what another one said.
+        self.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -132,11 +136,10 @@ def build_parser() -> Parser:
         epilog=f"{_EXAMPLES}\nexit codes:\n{codes}",
     )
     parser.add_argument("--version", action="version", version=f"{PROG} {__version__}")
-    _add_debug(parser, default=False)
+    parser.set_defaults(debug=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for command in COMMANDS:
         below = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
-        _add_debug(below, default=argparse.SUPPRESS)  # may stand on either side of the command
         command.configure(below)
         below.set_defaults(run=command.run)
     return parser
@@ -161,10 +164,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "" if args.debug else "; run with --debug for the traceback"
         return _fail(f"internal error: {type(error).__name__}: {text[:300]}{hint}", INTERNAL_ERROR, debug=args.debug)
     return code
-
-
-def _add_debug(parser: argparse.ArgumentParser, default: bool | str) -> None:
-    parser.add_argument("--debug", action="store_true", default=default, help="show the traceback of an error")
 
 
 def _fail(text: str, code: int, *, debug: bool) -> int:

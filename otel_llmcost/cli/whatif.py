@@ -112,7 +112,7 @@ def _print(comparison: "Comparison", book: str) -> None:
     if comparison.unpriced_both:
         print(f"{comparison.unpriced_both:,} lines have no price either way")
     if comparison.other_books:
-        print(f"{comparison.other_books:,} lines were priced with other books; what those differ by is in the delta too")
+        print(f"{comparison.other_books:,} lines were priced with other books; how those differ is in the delta too")
     if comparison.not_measured:
         print(
             f"{comparison.not_measured:,} lines rest on what a month was expected to come to, and it is over: the"

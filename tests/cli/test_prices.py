@@ -48,6 +48,26 @@ def run(capsys, *argv: str) -> tuple[int, str, str]:
     return code, captured.out, captured.err
 
 
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "prices.md").read_text(), flags=re.DOTALL)
+PRICE_FILES = [text for text in EXAMPLES if re.search(r"^(discounts|models):", text, flags=re.MULTILINE)]
+
+
+@pytest.mark.parametrize("text", PRICE_FILES)
+def test_price_files_of_the_documentation_have_no_mistake(capsys, tmp_path, text: str) -> None:
+    """Whoever copies one gets no error and no warning."""
+    assert len(PRICE_FILES) >= 2
+    (tmp_path / "example.yaml").write_text(text)
+    code, out, err = run(capsys, "check", str(tmp_path / "example.yaml"), "--strict")
+    assert (0, "") == (code, err)
+    assert "no mistakes" in out
+
+
+def test_the_traceback_may_be_asked_for_behind_an_action(capsys) -> None:
+    """As on either side of a command."""
+    assert "Traceback" in run(capsys, "show", "nobody/x", "--debug")[2]
+    assert "Traceback" not in run(capsys, "show", "nobody/x")[2]
+
+
 def test_list_shows_rates_of_a_day_with_own_models(capsys, config) -> None:
     """GPT-5's batch price is among its six; the private model stands beside the sellers'."""
     code, out, _ = run(

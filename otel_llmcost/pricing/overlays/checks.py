@@ -13,6 +13,7 @@ from otel_llmcost.pricing.overlays.overlays import BUILT_IN_CONDITIONS
 from otel_llmcost.pricing.overlays.patterns import Patterns, matches, overlap
 from otel_llmcost.pricing.overlays.periods import FOREVER_NS, day_of
 from otel_llmcost.pricing.overlays.rules import gaps, rule_of
+from otel_llmcost.providers.sellers import canonical_seller
 
 FREE_TO_CHANGE: Final = frozenset({"note", "until"})
 """What may change of an entry that has begun; `until` only in the future."""
@@ -157,12 +158,18 @@ def unknown_names(entries: Sequence[Placed], known: Mapping[str, Sequence[str]],
 
     A mistake where a name is plain, a warning where it is a pattern.
     """
-    own = [seller for placed in entries if isinstance(placed.entry, PrivateModel) for seller in placed.entry.provider]
+    own = [
+        seller
+        for placed in entries
+        if isinstance(placed.entry, PrivateModel)
+        for seller in rule_of(placed.entry).matcher.conditions.get("provider", ("*",))
+    ]
     for placed in entries:
         conditions = rule_of(placed.entry).matcher.conditions
         if isinstance(placed.entry, Deployment):
-            seller = (placed.entry.base_provider,) if placed.entry.base_provider else conditions.get("provider", ())
-            conditions = {"provider": tuple(seller), "model": (placed.entry.base_model.lower(),)}
+            base = canonical_seller(placed.entry.base_provider)
+            sellers = (base,) if base else conditions.get("provider", ("*",))
+            conditions = {"provider": sellers, "model": (placed.entry.base_model.lower(),)}
         # Models of one's own have the names that their entries give them.
         wanted = conditions.get("provider", ())
         if placed.section != "models" and not any(overlap((name,), tuple(own)) for name in wanted):
