@@ -85,6 +85,15 @@ def test_what_cannot_be_said_is_told(imported) -> None:
     assert {"gemini-pro-x", "qwen-x", "whisper-x", "east/gpt-x", "claude-x"} == {it["model"] for it in imported.models}
 
 
+def test_a_rate_with_more_digits_than_a_price_file_takes_is_left_out() -> None:
+    """What was imported is a price file without a mistake."""
+    model = {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-6}
+    text = json.dumps({"a": model, "b": model}).replace("1e-06", "1e-400", 1)
+    found = import_litellm(text, DAY)
+    assert ["b"] == [entry["model"] for entry in found.models]
+    assert mtok("1", 5) == usd(book_with(found.to_yaml()), a_call({Bucket.INPUT: 5}, "openai/b"))
+
+
 def test_only_the_sellers_asked_for() -> None:
     """By the names that bill lines have."""
     found = import_litellm(json.dumps(FILE), DAY, frozenset({"alibaba"}))

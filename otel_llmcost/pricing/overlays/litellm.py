@@ -25,6 +25,8 @@ from otel_llmcost.pricing.overlays.patterns import MAX_PATTERN
 from otel_llmcost.pricing.overlays.units import per_unit
 from otel_llmcost.providers.sellers import seller_named
 
+LEAST_AMOUNT: Final = Decimal("1e-20")
+"""USD per token; a price file takes 30 digits."""
 BUCKETS: Final[Mapping[str, Bucket]] = {
     "input_cost_per_token": Bucket.INPUT,
     "output_cost_per_token": Bucket.OUTPUT,
@@ -208,7 +210,7 @@ class _Card:
 
     def _read(self, key: str, value: Any) -> None:
         for name, amount in _amounts(key, value):
-            if isinstance(amount, bool) or not isinstance(amount, int | Decimal) or not 0 <= amount < MAX_AMOUNT:
+            if isinstance(amount, bool) or not isinstance(amount, int | Decimal) or not _is_rate(amount):
                 self._left_out[f"{name}: no number"] += 1
                 continue
             self._place(name, Decimal(amount))
@@ -259,3 +261,8 @@ def _write_decimal(dumper: yaml.SafeDumper, amount: Decimal) -> yaml.Node:
 
 
 _Dumper.add_representer(Decimal, _write_decimal)
+
+
+def _is_rate(amount: int | Decimal) -> bool:
+    """Whether a price file can say it."""
+    return amount == 0 or LEAST_AMOUNT <= amount < MAX_AMOUNT
