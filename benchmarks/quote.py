@@ -27,7 +27,16 @@ from tokencost import calculate_cost_by_tokens
 
 from otel_llmcost.call import Bucket, LLMCall, Source, Usage
 from otel_llmcost.pricing import PriceBook, price_call
+from otel_llmcost.pricing.overlays.files import compile_entries, entries_of
+from otel_llmcost.pricing.overlays.fx import Fx
+from otel_llmcost.yaml_file import YamlFile
 
+CONTRACT = """
+discounts: [{id: contract, from: 2026-01-01, when: {provider: openai, customer: acme}, percent_off: 12.5}]
+markups: [{id: resale, from: 2026-01-01, when: {team: cx}, percent: 20}]
+deployments: [{id: prod, from: 2026-01-01, provider: azure, model: prod-chat, base_model: gpt-4o}]
+models: [{id: house, from: 2026-01-01, provider: llm.internal, model: llama, rates: {input: 0.2, output: 0.6}}]
+"""
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 AT_NS = int(AT.timestamp()) * 10**9
 BUCKETS = {Bucket.INPUT: 928, Bucket.CACHE_READ: 3_072, Bucket.OUTPUT: 344, Bucket.REASONING: 256}
@@ -67,6 +76,7 @@ def call_of(provider: str, model: str) -> LLMCall:
         requested_model=model,
         service_tier="default",
         usage=Usage(buckets=BUCKETS, rule="benchmark"),
+        tags={"customer": "acme", "team": "cx"},
     )
 
 
@@ -104,9 +114,15 @@ def timed_functions(book: PriceBook, calls: list[LLMCall]) -> list[Timed]:
     names = count()
     snapshot = get_snapshot()
 
+    negotiated = PriceBook.bundled(compile_entries(entries_of(YamlFile.parse(CONTRACT, "contract.yaml")), Fx({})))
+
     def quote() -> None:
         for call in calls:
             price_call(call, book)
+
+    def quote_negotiated() -> None:
+        for call in calls:
+            price_call(call, negotiated)
 
     def resolve() -> None:
         for call in calls:
@@ -123,6 +139,7 @@ def timed_functions(book: PriceBook, calls: list[LLMCall]) -> list[Timed]:
 
     return [
         Timed("otel-llmcost: quote", quote, ours),
+        Timed("otel-llmcost: under a price file", quote_negotiated),
         Timed(THEIRS, each(genai_usd), genai_usd),
         Timed("litellm.cost_per_token", each(litellm_usd), litellm_usd),
         Timed("tokencost, three kinds", each(tokencost_usd), tokencost_usd),
