@@ -23,26 +23,46 @@ def cost_attributes(call: LLMCall, *, usage_cost: bool) -> dict[str, AttributeSc
 
     `usage_cost`: also write `gen_ai.usage.cost`, the key that today's readers look for.
     """
+    if call.is_repeated:  # another span carries the cost: a sum over spans counts it once
+        return {sc.CALL_ID: id_told(call)}
+    return {sc.CALL_ID: id_told(call), **dict(cost_texts(call)), **dict(cost_amounts(call, usage_cost=usage_cost))}
+
+
+def id_told(call: LLMCall) -> str:
+    """The identity of the line that the span stands for."""
+    return (call.duplicate_of or call.call_id).hex()
+
+
+def cost_texts(call: LLMCall) -> tuple[tuple[str, str], ...]:
+    """What is told in words: few different ones for many calls."""
     cost = call.cost
     assert cost is not None
-    if call.is_repeated:  # another span carries the cost: a sum over spans counts it once
-        return {sc.CALL_ID: (call.duplicate_of or call.call_id).hex()}
-    found: dict[str, AttributeScalar] = {sc.CALL_ID: call.call_id.hex(), sc.COST_STATUS: cost.status.value}
-    for name, value in ((sc.COST_REASON, cost.reason), (sc.PRICE_ID, cost.price_id), (sc.PRICE_BOOK, cost.price_book)):
-        if value:
-            found[name] = value
+    texts = (
+        (sc.COST_STATUS, cost.status.value),
+        (sc.COST_REASON, cost.reason),
+        (sc.PRICE_ID, cost.price_id),
+        (sc.PRICE_BOOK, cost.price_book),
+    )
+    tags = [(sc.TAG_PREFIX + name, value) for name, value in call.tags.items()]
+    return (*[pair for pair in texts if pair[1]], *tags)
+
+
+def cost_amounts(call: LLMCall, *, usage_cost: bool) -> list[tuple[str, float]]:
+    """What is told in USD."""
+    cost = call.cost
+    assert cost is not None
+    found = []
     if cost.effective is not None and cost.list is not None:
         parts = cost.effective.pico_usd
         total = pico_as_attribute(sum(parts))
-        found[sc.COST_USD] = total
-        found[sc.COST_LIST_USD] = pico_as_attribute(sum(cost.list.pico_usd))
-        found[sc.COST_CACHE_SAVINGS_USD] = as_attribute(cost.cache_savings_usd)
-        for name, pico_usd in zip(_PARTS, parts, strict=True):
-            found[name] = pico_as_attribute(pico_usd)
+        found = [
+            (sc.COST_USD, total),
+            (sc.COST_LIST_USD, pico_as_attribute(sum(cost.list.pico_usd))),
+            (sc.COST_CACHE_SAVINGS_USD, as_attribute(cost.cache_savings_usd)),
+            *zip(_PARTS, map(pico_as_attribute, parts), strict=True),
+        ]
         if usage_cost:
-            found[sc.USAGE_COST] = total
+            found.append((sc.USAGE_COST, total))
     if cost.reported_usd is not None:
-        found[sc.COST_REPORTED_USD] = as_attribute(cost.reported_usd)
-    for name, value in call.tags.items():
-        found[sc.TAG_PREFIX + name] = value
+        found.append((sc.COST_REPORTED_USD, as_attribute(cost.reported_usd)))
     return found

@@ -69,7 +69,9 @@ class Attribution:
         """Dimension → value, tags and who-fields together; a dimension that nothing set has `unattributed`."""
         found = dict(call.tags)
         for name, tag_key in self._tag_keys:
-            value = text(span, tag_key, name) or found.get(name) or text(resource, name)
+            value = text(span, tag_key, name) if tag_key in span or name in span else ""
+            if not value and name not in found and name in resource:
+                value = text(resource, name)
             if value:
                 found[name] = value
         if self._rules:

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Final
 
 from otel_llmcost import semconv as sc
-from otel_llmcost.annotate import cost_attributes
+from otel_llmcost.annotate import cost_amounts, cost_attributes, cost_texts, id_told
 from otel_llmcost.call import LLMCall
 from otel_llmcost.processors.otlp import OtlpRequest, OtlpSpan, key_of
 from otel_llmcost.processors.scanning import FOREIGN_NEEDLE
@@ -47,10 +47,15 @@ class Enricher:
         `replaces`: spans may say something under a name that is written now; it is taken off.
         """
         for span, call in found:
-            added = cost_attributes(call, usage_cost=self._usage_cost)
+            attributes = span.attributes
             if replaces:
-                _remove(span.attributes, {key.encode() for key in added})
-            span.attributes.extend([encoded(key, value) for key, value in added.items()])
+                _remove(attributes, {key.encode() for key in cost_attributes(call, usage_cost=self._usage_cost)})
+            attributes.append(_text(sc.CALL_ID, id_told(call)))
+            if not call.is_repeated:
+                attributes.extend(_texts(cost_texts(call)))
+                attributes.extend(
+                    [_double_head(key) + _DOUBLE(usd) for key, usd in cost_amounts(call, usage_cost=self._usage_cost)]
+                )
 
 
 def _remove(attributes: MutableSequence[bytes], keys: set[bytes]) -> None:
@@ -59,16 +64,7 @@ def _remove(attributes: MutableSequence[bytes], keys: set[bytes]) -> None:
             del attributes[index]
 
 
-def encoded(key: str, value: str | float) -> bytes:
-    """An attribute as protobuf."""
-    if value.__class__ is float:
-        return _double_head(key) + _DOUBLE(value)
-    return _text_of(key, value) if len(value) != _ID_CHARS else _text(key, value)  # type: ignore[arg-type]
-
-
 _DOUBLE: Final = Struct("<d").pack
-_ID_CHARS: Final = 32
-"""Length of a call's id, of which each is another."""
 
 
 @lru_cache(maxsize=1_024)
@@ -83,7 +79,10 @@ def _text(key: str, value: str) -> bytes:
     return _head(key, len(inner)) + inner
 
 
-_text_of: Final = lru_cache(maxsize=4_096)(_text)
+@lru_cache(maxsize=4_096)
+def _texts(told: tuple[tuple[str, str], ...]) -> list[bytes]:
+    """Words as attributes in protobuf; the list is everybody's, and nobody's to change."""
+    return [_text(key, value) for key, value in told]
 
 
 @lru_cache(maxsize=4_096)
