@@ -18,11 +18,16 @@ MONTH = 30.4 * DAY
 
 @dataclass(frozen=True)
 class Alert:
-    """Something was said of `features` (those whose faults it may be about) from `start` to `end`."""
+    """Something was said of `features` (those whose faults it may be about) from `start` to `end`.
+
+    `direction` is rise or drop, empty where a way to alert does not tell; `began` is when the series began to signal.
+    """
 
     features: frozenset[str]
     start: int
     end: int
+    direction: str = ""
+    began: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,11 +104,19 @@ def runs(firing: Iterable[int], feature: str) -> list[Alert]:
 
 
 def _minutes(fault: Fault, affected: int, said: Sequence[Alert]) -> float | None:
-    """From the landing of the first affected call to the end of the minute that told, both at a minute's end."""
+    """From the landing of the first affected call to the end of the minute that told, both at a minute's end.
+
+    What was said of several features (a team, the total) tells of a fault only where it began after it did.
+    """
+    direction = "drop" if fault.kind == "drop_to_zero" else "rise"
     times = [
         max(one.start, affected)
         for one in said
-        if fault.feature in one.features and one.end >= affected and one.start <= fault.end + LATE
+        if fault.feature in one.features
+        and one.end >= affected
+        and one.start <= fault.end + LATE
+        and one.direction in {"", direction}
+        and (len(one.features) == 1 or one.began is None or one.began >= affected)
     ]
     return min(times) - affected + 1 if times else None
 

@@ -101,7 +101,8 @@ def traffic(
     begun = rng.poisson(expected / shape.session_calls)
     begin = np.repeat(np.arange(minutes), begun)
     length = rng.geometric(1 / shape.session_calls, size=len(begin))
-    session = np.repeat(begin, length) + rng.integers(0, SESSION_MINUTES if shape.session_calls > 1 else 1, length.sum())
+    pauses = SESSION_MINUTES if shape.session_calls > 1 else 1
+    session = np.repeat(begin, length) + rng.integers(0, pauses, length.sum())
     added = np.repeat(np.arange(minutes), rng.poisson(modifiers.added_calls))
     at = np.concatenate((session, added))
     at = at[at < minutes]

@@ -1,5 +1,6 @@
 """The benchmark in short: loose bounds that a broken detector does not keep."""
 
+import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,8 +14,6 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """benchmarks/detection.py, with the package beside it."""
-    pytest.importorskip("numpy")
-    pytest.importorskip("pyarrow")
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     spec = spec_from_file_location("detection_benchmark", BENCHMARKS / "detection.py")
     assert spec
@@ -25,11 +24,16 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_most_faults_of_a_small_set_are_found_and_little_else_is_said(benchmark: ModuleType) -> None:
+def test_most_faults_of_a_small_set_are_found_and_little_else_is_said(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     Of the faults in three features of six weeks 3 of 4 are found, half of them within half an hour, with at most three
     false alerts per series and month.
     """
+    if os.environ.get("LLMCOST_LONG") != "1":
+        monkeypatch.setattr(benchmark, "WARM_UP_DAYS", 28)
+
     scores = benchmark.judge(*benchmark.synthetic(seed=7, teams=1, weeks=6))
 
     ours = scores[benchmark.OURS]
