@@ -58,6 +58,10 @@ _FIXED: Final[Mapping[str, str]] = {
 _HELLO: Final = "select displayname ( ) , version ( ) , revision ( ) , timezone ( )"
 """The tokens of clickhouse-go's first query."""
 
+_WHAT_MAY_BE_SET: Final = "select name , value , readonly from system . settings limit 10000 format native"
+"""The tokens of clickhouse-connect's first query: it sends no setting that the answer calls read-only. Where a handle
+reads only, the engine calls all of them so, but settings come with the request here and are checked by name."""
+
 _FORBIDDEN_FUNCTIONS: Final = """
 SELECT lower(name) FROM system.functions WHERE categories = 'AI' OR name IN ('file', 'logTrace')
 UNION DISTINCT
@@ -135,7 +139,7 @@ class EmbeddedSql:
         answer_format = statement.format or request.default_format
         if request.client_revision and answer_format == "Native" and statement.tokens == _HELLO:
             return Answer(self._hello(request.client_revision), answer_format, {})
-        _prepare(handle, request, readonly="1")
+        _prepare(handle, request, readonly="2" if statement.tokens == _WHAT_MAY_BE_SET else "1")
         result = handle.query(statement.text, answer_format, params=dict(request.parameters))
         statistics = {
             "read_rows": result.storage_rows_read(),
