@@ -98,14 +98,15 @@ def test_rollups_are_the_sum_of_the_lines_at_all_times(ledger: Ledger, url: str,
     """
     empty(ledger)
     written: list[LLMCall] = []
-    for step in steps:
+    for number, step in enumerate(steps):
         apply(step, ledger, url)
-        written += step if isinstance(step, list) else []
+        # The very same batch again is dropped by its token, and is no later word on an import.
+        written += step if isinstance(step, list) and step not in steps[:number] else []
         check(ledger, written)
 
 
 @given(
-    began=st.lists(st.integers(0, 26 * 4), min_size=2, max_size=4),
+    began=st.lists(st.integers(0, 26 * 4), min_size=2, max_size=4, unique=True),
     cuts=st.sets(st.integers(1, 3)),
     month=st.booleans(),
 )
