@@ -1,13 +1,10 @@
--- The bill by some dimensions; the share is of all.
+-- The bill by some dimensions; the share is of all. Sums of a month take time: each panel adds only those that it shows.
 SELECT
     {{keys}},
     toFloat64(sum(b.cost_usd)) AS spend_usd,
-    toFloat64(sum(b.list_cost_usd)) AS list_usd,
+    {{more}}
     spend_usd / sum(spend_usd) OVER () AS share,
-    sum(b.calls) AS calls,
-    sum(b.tokens) AS tokens,
-    if(tokens = 0, NULL, spend_usd / tokens * 1e6) AS usd_per_million,
-    sum(b.unpriced_calls) AS unpriced_calls
+    sum(b.calls) AS calls
 FROM {{billed}} AS b
 GROUP BY {{keys}}
 ORDER BY spend_usd DESC NULLS LAST, calls DESC, {{keys}}
