@@ -64,6 +64,7 @@ TABLES: Final = (
     Source("restatement_chunks", "toString(restatement)", "restatement, place"),
     Source("restatements", "toString(id)", "id"),
     Source("detection_overrides", "''", "tuple()"),
+    Source("alert_acknowledgements", "''", "made_at, alert, who"),
     Source("budgets", "budget", "written_at"),
     Source("alert_acknowledgements", "''", "made_at, alert"),
     Source(

@@ -14,7 +14,7 @@ from factories import START_NS, make_call
 from otel_llmcost.call import Source
 from otel_llmcost.cli import main
 from otel_llmcost.exporters import open_sink
-from otel_llmcost.exporters.clickhouse import copying
+from otel_llmcost.exporters.clickhouse import copying, ddl, retention
 from otel_llmcost.exporters.clickhouse.books import archive_book
 from otel_llmcost.exporters.clickhouse.client import Ledger
 from otel_llmcost.exporters.clickhouse.settling import settle
@@ -24,6 +24,9 @@ from up_process import GENAI, Up, environment, export, running_up
 LONG = "LLMCOST_LONG" in os.environ
 DAY_NS = 86_400_000_000_000
 LINES = 400
+MADE_ANEW = {"touched_hours", "settled_units"} | set(retention.ROLLUPS)  # totals
+MADE_ANEW |= {"series_hour", "series_expected", "series_usual", "anomaly_signals", "anomaly_links"}  # by detection
+MADE_ANEW |= {"ledger_options", "copied_chunks", "watch_states", "watchers"}  # of each ledger and its processes
 KILLED = """
 import os, sys
 from otel_llmcost.cli import main
@@ -161,6 +164,15 @@ def test_a_server_that_has_nothing_gets_all_and_keeps_what_it_gets(source, serve
     assert counted[0][0] == counted[0][1] == 1 + sum(not call.duplicate_of for call in lines(LINES))
     assert 1 == copy(source, server)
     assert "the target has calls of its own" in capsys.readouterr().err
+
+
+def test_every_table_is_copied_or_made_anew() -> None:
+    """
+    A new table of the schema has to be thought of here.
+    """
+    made = {s.creates for m in ddl.migrations() for s in m.statements if s.creates and "CREATE TABLE" in s.text}
+
+    assert set() == made - {table.table for table in copying.TABLES} - MADE_ANEW
 
 
 def test_hours_are_touched_before_their_lines_arrive(source, server, monkeypatch) -> None:
