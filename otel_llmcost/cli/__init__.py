@@ -25,6 +25,7 @@ from otel_llmcost.cli import (
     schema,
     stage,
     up,
+    watch,
     whatif,
 )
 from otel_llmcost.cli.masking import mask_passwords
@@ -54,6 +55,7 @@ __all__ = [
     "schema",
     "stage",
     "up",
+    "watch",
     "whatif",
 ]
 
@@ -69,6 +71,8 @@ EXIT_CODES: Final = {
     InputError.exit_code: "input could not be read; of an import: some rows were rejected, the rest is in",
     DeliveryError.exit_code: "the ledger did not take or give the data",
     MissingExtraError.exit_code: "an optional dependency is missing; the text names the extra",
+    watch.FIRING: "of `watch --once`: something fires",
+    watch.NOT_TOLD: "of `watch --once`: a channel did not take a message, or a rule could not be evaluated",
     INTERNAL_ERROR: "a fault of this program; --debug shows the traceback",
     INTERRUPTED: "interrupted (Ctrl-C)",
     BROKEN_PIPE: "the reader of the output went away",
@@ -101,6 +105,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     query,
     anomalies,
     budgets,
+    watch,
     explain,
     prices,
     restate,

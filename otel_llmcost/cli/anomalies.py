@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.cli.ledger import add_ledger_options, settings_with_ledger
 from otel_llmcost.cli.query import FORMATS, print_json
+from otel_llmcost.cli.times import parse_moment, parse_span
 from otel_llmcost.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ examples:
   otel-llmcost anomalies explain 6c1f7a2be0d94f5d8a3f0f3f6f7d1a22
   otel-llmcost anomalies explain --series team=search --at 2026-11-20T14:00 --hours 2
 """
-_SPAN: Final = re.compile(r"(\d{1,5})([mhdw])")
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listed = actions.add_parser("list", help="anomalies, the newest first", description="Anomalies, the newest first.")
-    listed.add_argument("--since", type=_span, default="7d", metavar="SPAN", help="30m, 12h, 7d, 2w; default 7d")
+    listed.add_argument("--since", type=parse_span, default="7d", metavar="SPAN", help="30m, 12h, 7d, 2w; default 7d")
     listed.add_argument("--kind", choices=KINDS, help="only anomalies named after a series of this kind")
     explained = actions.add_parser(
         "explain",
@@ -50,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     explained.add_argument("id", nargs="?", metavar="ID", help="id of an anomaly, or its first 6 digits or more")
     explained.add_argument("--series", type=_series, metavar="KIND=NAME", help="total, team=search, model=gpt-4o, …")
-    explained.add_argument("--at", type=_moment, metavar="TIME", help="begin of the time to explain; UTC")
+    explained.add_argument("--at", type=parse_moment, metavar="TIME", help="begin of the time to explain; UTC")
     explained.add_argument("--hours", type=_hours, default=1.0, metavar="N", help="length of that time; default 1")
     explained.add_argument(
         "--calls", type=int, choices=range(101), default=10, metavar="N", help="calls shown; default 10"
@@ -61,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Bring detection up to date: for cron, and for a history that was imported.",
     )
     judged.add_argument(
-        "--since", type=_span, metavar="SPAN", help="judge all minutes since then again; default: what is new"
+        "--since", type=parse_span, metavar="SPAN", help="judge all minutes since then again; default: what is new"
     )
     for action in (listed, explained):
         action.add_argument(
@@ -187,13 +186,6 @@ def _print_json_tables(tables: Mapping[str, "Rows"]) -> None:
     print("}")
 
 
-def _span(text: str) -> timedelta:
-    found = _SPAN.fullmatch(text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"not a time span: {text!r}; write 30m, 12h, 7d or 2w")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
 def _series(text: str) -> tuple[str, str]:
     kind, _, key = text.partition("=")
     if kind not in KINDS or (kind == "total") != (key == ""):
@@ -201,16 +193,6 @@ def _series(text: str) -> tuple[str, str]:
             f"not a series: {text!r}; write total, or one of {', '.join(KINDS[1:])} with =name"
         )
     return kind, key
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a time: {text!r}; write 2026-11-20T14:00") from None
-    if not 2015 <= moment.year < 2100:
-        raise argparse.ArgumentTypeError("the year must be 2015 to 2099")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _hours(text: str) -> float:
