@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from otel_llmcost.exporters.clickhouse.migrations import prepare
 from otel_llmcost.watching import stores
 from otel_llmcost.watching.stores import LedgerStore
 from polling import wait_until
-from up_process import running_up
+from up_process import environment, running_up
 
 BUDGET = (
     "INSERT INTO {database}.budgets (budget, valid_from, period, scope, amount_usd)"
@@ -300,3 +301,36 @@ def _answers(url: str) -> bool:
         return bool(urllib.request.urlopen(url).status == 200)
     except OSError:
         return False
+
+
+def test_it_watches_until_it_is_told_to_end(ledger_url: str, hook: Hook) -> None:
+    """
+    Round after round, one message; SIGTERM ends it with 0.
+    """
+    options = [
+        "--webhook",
+        "HOOK",
+        "--interval",
+        "1",
+        "--no-detect",
+        "--only",
+        "llmcost-budget",
+        "--ledger",
+        ledger_url,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otel_llmcost.cli", "watch", *options],
+        env=environment(HOOK=hook.url),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: bool(hook.requests))
+        time.sleep(2)
+    finally:
+        process.terminate()
+        said, _ = process.communicate(timeout=30)
+
+    assert (0, 1) == (process.returncode, len(hook.requests))
+    assert "1 rules every 1 s" in said
+    assert SPENT in said
