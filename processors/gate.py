@@ -163,13 +163,14 @@ class Gate:
 class Visit:
     """One request on its way through the gate; what it is answered is told to the gate's `observer`."""
 
-    __slots__ = ("_gate", "_signal", "_size", "_started", "_tenant")
+    __slots__ = ("_gate", "_held", "_signal", "_size", "_started", "_tenant")
 
     def __init__(self, gate: Gate, signal: str) -> None:
         self._gate = gate
         self._signal = signal
         self._tenant = ANYBODY
         self._size = 0
+        self._held = 0
         self._started = 0.0
 
     def enter(self, authorization: str) -> None:
@@ -182,12 +183,30 @@ class Visit:
         self._tenant = self._gate.tenants.find(authorization)
         self._gate.check()
 
+    def hold(self, size: int) -> None:
+        """Count bytes that are in memory already while the message still comes in.
+
+        Raises:
+            BusyError: as much is under way as may be.
+        """
+        others = self._gate.bytes_in_flight - self._held
+        if others and others + self._held + size > self._gate.max_bytes:
+            raise BusyError(f"{self._gate.max_bytes} bytes are under way")
+        self._gate.bytes_in_flight += size
+        self._held += size
+
+    def release(self) -> None:
+        """Count what was held no more. Safe to call twice."""
+        self._gate.bytes_in_flight -= self._held
+        self._held = 0
+
     async def take(self, body: bytes, intake: Intake) -> bytes:
         """The intake's answer to the message.
 
         Raises:
             Exception: to be handed to `refused`.
         """
+        self.release()  # from here on the gate counts the whole message
         self._size, self._started = len(body), monotonic()
         answer = await self._gate.run(self._tenant, self._size, lambda: intake.take(body, self._tenant))
         self._tell("OK")

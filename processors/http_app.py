@@ -75,6 +75,8 @@ class _Endpoint:
             return Response(status_code=400)  # nobody reads it
         except Exception as error:  # noqa: BLE001 - left alone it would be 500, which senders drop
             return _refuse(content, visit.refused(error))
+        finally:
+            visit.release()
         if content is not _PROTOBUF:
             response = content.encode(self.signal.response.FromString(response))
         return Response(response, media_type=content.media_type)
@@ -83,10 +85,11 @@ class _Endpoint:
         visit.enter(request.headers.get("authorization", ""))
         most = self.limits.max_message_bytes
         async with asyncio.timeout(self.limits.read_timeout_s):
-            body = await read_body(request, most)
+            body = await read_body(request, most, visit.hold)
         encoding = request.headers.get("content-encoding", "")
         if content is _JSON or encoding not in IDENTITY:
             body = await asyncio.to_thread(self._plain, body, encoding, content)
+            visit.hold(len(body))
         return await visit.take(body, self.intake)
 
     def _plain(self, body: bytes, encoding: str, content: _Content) -> bytes:
@@ -104,14 +107,16 @@ def _not_taken(signal: Signal) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body as it was sent.
+async def read_body(request: Request, max_bytes: int, hold: Callable[[int], None] | None = None) -> bytes:
+    """The body as it was sent; `hold` is told of bytes as they come, and may raise.
 
     Raises:
         TooLargeError: there is more than `max_bytes`; the rest is not read.
     """
     body = bytearray()
     async for chunk in request.stream():
+        if hold is not None:
+            hold(len(chunk))
         body += chunk
         if len(body) > max_bytes:
             raise TooLargeError(f"the body is larger than {max_bytes} bytes")

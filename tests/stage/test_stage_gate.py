@@ -18,6 +18,7 @@ from otel_llmcost.processors.answers import BusyError, RefusedError
 from otel_llmcost.processors.gate import Gate, Tenant, TokenBucket
 from otel_llmcost.processors.stage.run import check
 from otel_llmcost.settings import Settings
+from polling import wait_until
 from stage.running_stage import Stage, request, running
 from stage.test_stage_answers import delay_of
 from stage.test_stage_spans import FOREIGN, attributes, only
@@ -123,6 +124,19 @@ def test_bytes_under_way_are_bounded() -> None:
             await gate.run(Tenant(volume=_Empty()), 1, _answer)
 
     asyncio.run(run())
+
+
+def test_bytes_count_while_they_come_in_over_http() -> None:
+    """Many slow senders of large bodies cannot fill the memory: others are told to come again, until they are gone."""
+    head = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+    with running({"max_in_flight_bytes": MIB, "read_timeout_s": 5}) as stage:
+        with connect(stage.http_port) as slow:
+            slow.sendall(head % (2 * MIB) + bytes(MIB - 1_000))
+            wait_until(lambda: stage.counted()["llmcost_stage_in_flight_size_bytes"] > MIB - 2_000)
+            status, headers, _ = post(stage, request(GENAI | {"text": "x" * 4_000}).SerializeToString())
+            assert (503, "1") == (status, headers["retry-after"])
+        wait_until(lambda: stage.counted()["llmcost_stage_in_flight_size_bytes"] == 0)
+        assert 200 == post(stage, request().SerializeToString())[0]
 
 
 class _Empty(TokenBucket):
