@@ -18,7 +18,7 @@ MEMORY = """
 INSERT INTO {{database}}.series_hour (series_kind, series_key, hour, calls, errors, retries, cost_usd, max_call_usd,
     sq1, sq5, quarters_usd, input_tokens, output_tokens, cache_read_tokens)
 SELECT if(n = 0, 'total', if(n % 2, 'user', 'feature')), if(n = 0, '', concat('s', toString(n))),
-    toDateTime({start}, 'UTC') + h * 3600, calls, 0, 0, usd, 0.02, usd * usd / 40, usd * usd / 10,
+    toDateTime({start}, 'UTC') + h * 3600, calls, 0, 0, usd, 0.02, usd * usd / 58, usd * usd / 11.9,
     [usd / 4, usd / 4, usd / 4, usd / 4], calls * 2000, calls * 200, calls * 500
 FROM
 (

@@ -54,9 +54,10 @@ WITH
         ARRAY JOIN arrayFilter(
             w -> w.7 >= 1,
             arrayMap(
-                (i, a1, a0, b1, b0, c1, c0, d1, d0, e1, e0, f1, f0, g1, g0) ->
-                    (i, a1 - a0, b1 - b0, c1 - c0, d1 - d0, e1 - e0, f1 - f0, g1 - g0),
-                range(60, length + 1),
+                -- a minute without calls says nothing that the one before it has not said
+                (i, before, a1, a0, b1, b0, c1, c0, d1, d0, e1, e0, f1, f0, g1, g0) ->
+                    (i, a1 - a0, b1 - b0, c1 - c0, d1 - d0, e1 - e0, if(f1 > before, f1 - f0, 0), g1 - g0),
+                range(60, length + 1), arraySlice(sums[6], 60, length - 59),
                 arraySlice(sums[1], 61), arraySlice(sums[1], 61 - width, length - 59),
                 arraySlice(sums[2], 61), arraySlice(sums[2], 61 - width, length - 59),
                 arraySlice(sums[3], 61), arraySlice(sums[3], 61 - width, length - 59),
