@@ -146,7 +146,7 @@ def panels() -> Iterator[tuple[str, str]]:
                 listed.add(variable["name"])
                 yield f"list of {variable['name']}", variable["query"]["rawSql"]
     for file in sorted((grafana / "provisioning" / "alerting").glob("*.yaml")):
-        for group in yaml.safe_load(file.read_text("utf-8"))["groups"]:
+        for group in yaml.safe_load(file.read_text("utf-8")).get("groups", ()):
             for rule in group["rules"]:
                 yield f"alert {rule['uid']}", rule["data"][0]["model"]["rawSql"]
 
