@@ -30,12 +30,12 @@ def noon(tmp_path_factory: pytest.TempPathFactory) -> Told:
             series.fill(f"times-{times}", rising(times))
         for key, dear in (("summaries", 10), ("reports", 200)):
             size = f"if(m = 40320 + 727, {dear}, 1)"
-            price = f"calls * 0.01 * {size}"
+            price = "(inputs - cached) * 1e-5 + cached * 2.5e-6 + calls * 5e-3"
             series.fill(
                 key,
                 "m % 20 = 7",
                 usd=price,
-                dearest=price,
+                dearest="usd",
                 inputs=f"calls * 1000 * {size}",
                 cached=f"calls * 500 * {size}",
             )
