@@ -1,10 +1,5 @@
--- One row per cause: what people read, in dashboards, alerts and `otel-llmcost anomalies list`.
---
--- Signals of a series that follow each other within gap_minutes (or within the window they speak of) are one run. Runs
--- that share their excess are one anomaly: `carry` says how much of it must be shared. It is named after the series
--- that rises most steeply among those that carry the excess, so after the feature rather than its team, and after the
--- model where a price rose in all teams. Its id is that of its earliest run, so it stays when a better name is found.
-CREATE OR REPLACE VIEW {database}.anomalies AS
+-- Signals of one series and direction that belong together.
+CREATE OR REPLACE VIEW {database}.anomaly_runs AS
 WITH
     signals AS
     (
@@ -42,22 +37,44 @@ WITH
     numbered AS
     (
         SELECT *, sum(is_new) OVER (PARTITION BY kind, key, direction ORDER BY hour) AS number FROM marked
-    ),
+    )
+SELECT
+    kind, key, direction, number,
+    min(numbered.first) AS started, max(numbered.last) AS last_seen,
+    arraySort(groupUniqArrayArray(numbered.detectors)) AS detectors,
+    max(numbered.z) AS z,
+    argMax(numbered.ratio, numbered.excess) AS steepness,
+    argMax(numbered.actual, numbered.excess) AS peak_actual,
+    argMax(numbered.expected, numbered.excess) AS peak_expected,
+    max(numbered.excess) AS peak_excess,
+    sum(numbered.excess) AS total_excess,
+    any(carry) AS carry_share
+FROM numbered
+GROUP BY kind, key, direction, number;
+
+-- One row per cause: what people read, in dashboards, alerts and `otel-llmcost anomalies list`.
+--
+-- Signals of a series that follow each other within gap_minutes (or within the window they speak of) are one run. Runs
+-- that share their excess are one anomaly: `carry` says how much of it must be shared. It is named after the series
+-- that rises most steeply among those that carry the excess, so after the feature rather than its team, and after the
+-- model where a price rose in all teams. Its id is that of its earliest run, so it stays when a better name is found.
+--
+-- What stands in several places below is a scalar: it is planned and computed once a query. As a name for a query it was
+-- planned where it stands, which took half a second.
+CREATE OR REPLACE VIEW {database}.anomalies AS
+WITH
+    (
+        SELECT groupArray((kind, key, direction, number, started, last_seen, detectors,
+            z, steepness, peak_actual, peak_expected, peak_excess, total_excess, carry_share))
+        FROM {database}.anomaly_runs
+    ) AS all_runs,
     runs AS
     (
         SELECT
-            kind, key, direction, number,
-            min(numbered.first) AS started, max(numbered.last) AS last_seen,
-            arraySort(groupUniqArrayArray(numbered.detectors)) AS detectors,
-            max(numbered.z) AS z,
-            argMax(numbered.ratio, numbered.excess) AS steepness,
-            argMax(numbered.actual, numbered.excess) AS peak_actual,
-            argMax(numbered.expected, numbered.excess) AS peak_expected,
-            max(numbered.excess) AS peak_excess,
-            sum(numbered.excess) AS total_excess,
-            any(carry) AS carry_share
-        FROM numbered
-        GROUP BY kind, key, direction, number
+            r.1 AS kind, r.2 AS key, r.3 AS direction, r.4 AS number, r.5 AS started, r.6 AS last_seen, r.7 AS detectors,
+            r.8 AS z, r.9 AS steepness, r.10 AS peak_actual, r.11 AS peak_expected, r.12 AS peak_excess,
+            r.13 AS total_excess, r.14 AS carry_share
+        FROM (SELECT arrayJoin(all_runs) AS r)
     ),
     pairs AS
     (
@@ -108,13 +125,16 @@ WITH
         FROM candidates AS c
         GROUP BY run
     ),
+    (SELECT (groupArray(run), groupArray(cause)) FROM named) AS causes,
     rooted AS
     (
         -- A cause may have one of its own: two steps more reach the end.
-        SELECT n1.run AS run, if(n3.cause.1 != '', n3.cause, if(n2.cause.1 != '', n2.cause, n1.cause)) AS root
-        FROM named AS n1
-        LEFT JOIN named AS n2 ON n2.run = n1.cause
-        LEFT JOIN named AS n3 ON n3.run = n2.cause
+        SELECT
+            n.1 AS run, n.2 AS first_cause,
+            causes.2[indexOf(causes.1, first_cause)] AS second_cause,
+            causes.2[indexOf(causes.1, second_cause)] AS third_cause,
+            multiIf(third_cause.1 != '', third_cause, second_cause.1 != '', second_cause, first_cause) AS root
+        FROM (SELECT arrayJoin(arrayZip(causes.1, causes.2)) AS n)
     ),
     members AS
     (
