@@ -19,6 +19,7 @@ from collector.processes import (
     clean_environment,
     costs,
     free_port,
+    path_with_python,
     processor_path,
     running_rotel,
     send,
@@ -279,7 +280,7 @@ def test_a_wrong_configuration_stops_rotel_as_it_starts(rotel_agent: Path, tmp_p
 
     done = subprocess.run(
         [str(word) for word in command],
-        env=clean_environment(OTEL_LLMCOST_CONFIG=str(config)),
+        env=clean_environment(OTEL_LLMCOST_CONFIG=str(config), PATH=path_with_python()),
         capture_output=True,
         text=True,
         check=False,

@@ -35,6 +35,7 @@ BUDGET = (
     "INSERT INTO {database}.budgets (budget, valid_from, period, scope, amount_usd)"
     " VALUES ('cx', '2026-01-01', 'day', {'team': ['cx']}, 10)"
 )
+ALERTMANAGER_TEMPLATES = Path("/usr/share/prometheus/alertmanager")  # Debian's looks for them there only
 SPENT = "Budget cx: 90 % of 10 USD spent, 70 % reached"
 
 
@@ -266,6 +267,8 @@ def alertmanager(folder: Path) -> Iterator[str]:
     binary = shutil.which("prometheus-alertmanager", path=path)
     if binary is None:
         pytest.skip("prometheus-alertmanager is not installed (Debian: prometheus-alertmanager)")
+    if not ALERTMANAGER_TEMPLATES.is_dir():
+        pytest.skip(f"prometheus-alertmanager is unpacked, not installed: it needs {ALERTMANAGER_TEMPLATES}")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
