@@ -9,7 +9,9 @@ providers/
 
 host                      feeds                         through
 the application           ended spans                   processors/sdk.py
-the OTLP receiver         spans of a message            processors/otlp.py
+the OTLP receiver, the    spans of a message            processors/intake.py
+  stage of a Collector
+rotel                     spans of a resource           processors/rotel.py
 the command line          rows of a file                importing
 """
 
